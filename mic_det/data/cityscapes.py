@@ -1,0 +1,115 @@
+"""Cityscapes-layout instance maps -> COCO JSON, for Cityscapes, Foggy Cityscapes and ToyCity alike."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from mic_det.errors import UserError
+
+# label id -> COCO category id, in the order of the published converter
+CLASSES = ("person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle")
+CATEGORY_OF_LABEL = {24: 1, 25: 2, 26: 3, 27: 4, 28: 5, 31: 6, 32: 7, 33: 8}
+CATEGORIES = [{"id": index, "name": name} for index, name in enumerate(CLASSES, start=1)]
+FOGGY_BETAS = (0.005, 0.01, 0.02)
+
+
+@dataclass
+class Conversion:
+    """What one split gave: the COCO dictionary, objects per class, and the files that could not be used."""
+
+    coco: dict
+    counts: Counter = field(default_factory=Counter)
+    dropped: int = 0
+    bad_files: list = field(default_factory=list)
+
+
+def fog_name(betas):
+    """The part of file and dataset names that tells the fog apart: None, `0.02` or `all`."""
+    return None if not betas else f"{betas[0]:g}" if len(betas) == 1 else "all"
+
+
+def annotation_file(root, split, betas=()):
+    suffix = f"_foggy_{fog_name(betas)}" if betas else ""
+    return Path(root) / "annotations" / f"instances_{split}{suffix}.json"
+
+
+def has_tiny_fragment(mask):
+    """True when an external contour of the mask has at most two points, the published converter's reason to drop."""
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    return any(len(contour) <= 2 for contour in contours)
+
+
+def find_objects(instance_ids, drop_fragments=False):
+    """Return (annotations without ids, number dropped) for one HxW map of 1000 * label id + n; crowds (< 1000) are skipped.
+
+    Boxes are XYWH in pixels and include both border pixels; the area is the number of pixels.
+    """
+    objects, dropped = [], 0
+    for value in np.unique(instance_ids[instance_ids >= 1000]):
+        category = CATEGORY_OF_LABEL.get(int(value) // 1000)
+        if category is None:
+            continue
+        rows, columns = np.nonzero(instance_ids == value)
+        x0, y0, x1, y1 = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+        if drop_fragments and has_tiny_fragment(instance_ids[y0:y1, x0:x1] == value):
+            dropped += 1
+            continue
+        bbox = [int(x0), int(y0), int(x1 - x0), int(y1 - y0)]
+        objects.append({"category_id": category, "bbox": bbox, "area": len(rows), "iscrowd": 0})
+    return objects, dropped
+
+
+def image_names(label_name, betas):
+    """Image paths below the root for one label file `split/city/name`, clear or once per fog level."""
+    if not betas:
+        return [f"leftImg8bit/{label_name}_leftImg8bit.png"]
+    return [f"leftImg8bit_foggy/{label_name}_leftImg8bit_foggy_beta_{beta:g}.png" for beta in betas]
+
+
+def convert_split(root, split, betas=(), drop_fragments=False):
+    """Convert one split of a Cityscapes-layout `root`.
+
+    Images without objects stay; ids start at 1 because COCO evaluation takes a match to annotation 0 for no match.
+    Missing or unreadable files are listed in the result, never fatal. Raises UserError when there is nothing to convert.
+    """
+    root = Path(root)
+    suffix = "_gtFine_instanceIds.png"
+    label_files = sorted((root / "gtFine" / split).glob(f"*/*{suffix}"))
+    if not label_files:
+        raise UserError(
+            f"No {root}/gtFine/{split}/*/*{suffix} found: --root must be the folder that holds gtFine/ and leftImg8bit/."
+        )
+    result = Conversion({"info": {"split": split, "betas": list(betas)}, "images": [], "annotations": [], "categories": CATEGORIES})
+    for label_file in tqdm(label_files, desc=f"{split} {fog_name(betas) or 'clear'}", unit="image"):
+        instance_ids = cv2.imread(str(label_file), cv2.IMREAD_UNCHANGED)
+        if instance_ids is None:
+            result.bad_files.append(str(label_file))
+            continue
+        objects, dropped = find_objects(instance_ids, drop_fragments)
+        result.dropped += dropped
+        label_name = str(label_file.relative_to(root / "gtFine")).removesuffix(suffix)
+        for name in image_names(label_name, betas):
+            if not cv2.haveImageReader(str(root / name)):
+                result.bad_files.append(str(root / name))
+                continue
+            add_image(result, name, instance_ids.shape, objects)
+    return result
+
+
+def add_image(result, name, shape, objects):
+    images, annotations = result.coco["images"], result.coco["annotations"]
+    image_id = len(images) + 1
+    images.append({"id": image_id, "file_name": name, "height": shape[0], "width": shape[1]})
+    for item in objects:
+        annotations.append({"id": len(annotations) + 1, "image_id": image_id, **item})
+        result.counts[CLASSES[item["category_id"] - 1]] += 1
+
+
+def write_json(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))

@@ -1,0 +1,73 @@
+"""Write ToyCity to disk in the Cityscapes directory layout and file naming."""
+
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from .fog import add_fog
+from .render import render
+from .scene import sample_scene
+
+CITY = {"train": "toytown", "val": "toyport"}
+SPLIT_SEED = {"train": 0, "val": 1}
+DEFAULT_BETAS = (0.03, 0.045, 0.065)  # visibility of 130, 87 and 60 m
+PNG_OPTIONS = (cv2.IMWRITE_PNG_COMPRESSION, 1)
+
+
+def stem(split, index):
+    """Path below a split-independent folder, without the suffix: `train/toytown/toytown_000003_000019`."""
+    city = CITY[split]
+    return f"{split}/{city}/{city}_{index:06d}_000019"
+
+
+def write_png(path, array):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(path), array[..., ::-1] if array.ndim == 3 else array, PNG_OPTIONS):
+        raise OSError(f"Could not write {path}: is the disk full?")
+
+
+def write_frame(frame, root, name, betas):
+    """Write one frame's image, foggy images, labels and depth (16-bit PNG in centimetres, 65535 beyond 655 m)."""
+    write_png(root / f"leftImg8bit/{name}_leftImg8bit.png", frame.image)
+    for beta in betas:
+        foggy = add_fog(frame.image, frame.depth, beta, frame.airlight)
+        write_png(root / f"leftImg8bit_foggy/{name}_leftImg8bit_foggy_beta_{beta:g}.png", foggy)
+    write_png(root / f"gtFine/{name}_gtFine_instanceIds.png", frame.instance_ids)
+    write_png(root / f"gtFine/{name}_gtFine_labelIds.png", frame.label_ids)
+    write_png(root / f"gtFine/{name}_gtFine_labelTrainIds.png", frame.label_train_ids)
+    centimetres = np.minimum(frame.depth * 100, 65535).astype(np.uint16)
+    write_png(root / f"depth/{name}_depth.png", centimetres)
+
+
+def write_scene(task, root, size, betas, seed):
+    split, index = task
+    cv2.setNumThreads(1)
+    frame = render(sample_scene((seed, SPLIT_SEED[split], index)), *size)
+    write_frame(frame, root, stem(split, index), betas)
+
+
+def write_toycity(root, counts, size=(256, 128), betas=DEFAULT_BETAS, seed=0, workers=1):
+    """Render and write every scene of `counts`, e.g. `{"train": 500, "val": 100}`.
+
+    Args:
+        root: folder that will hold leftImg8bit/, leftImg8bit_foggy/, gtFine/ and depth/.
+        size: (width, height) in pixels, up to 2048x1024.
+        betas: fog attenuations per metre; each gives one foggy image per scene.
+        seed: other seeds give other scenes; train and val never share one.
+        workers: processes.
+    """
+    root = Path(root)
+    tasks = [(split, index) for split, count in counts.items() for index in range(count)]
+    write = partial(write_scene, root=root, size=size, betas=betas, seed=seed)
+    progress = partial(tqdm, total=len(tasks), desc="ToyCity", unit="image")
+    if workers <= 1:
+        for task in progress(tasks):
+            write(task)
+        return
+    with ProcessPoolExecutor(workers) as pool:
+        for _ in progress(pool.map(write, tasks, chunksize=8)):
+            pass
