@@ -85,7 +85,7 @@ def convert_split(root, split, betas=(), drop_fragments=False):
             f"No {root}/gtFine/{split}/*/*{suffix} found: --root must be the folder that holds gtFine/ and leftImg8bit/."
         )
     result = Conversion({"info": {"split": split, "betas": list(betas)}, "images": [], "annotations": [], "categories": CATEGORIES})
-    for label_file in tqdm(label_files, desc=f"{split} {fog_name(betas) or 'clear'}", unit="image"):
+    for label_file in tqdm(label_files, desc=f"{split} {fog_name(betas) or 'clear'}", unit="image", disable=None):
         instance_ids = cv2.imread(str(label_file), cv2.IMREAD_UNCHANGED)
         if instance_ids is None:
             result.bad_files.append(str(label_file))

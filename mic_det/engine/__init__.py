@@ -1,0 +1,3 @@
+from .trainer import AdaptationTrainer
+
+__all__ = ["AdaptationTrainer"]

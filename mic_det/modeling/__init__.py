@@ -1,0 +1,3 @@
+from .meta_arch.detector import MaskedConsistencyDetector
+
+__all__ = ["MaskedConsistencyDetector"]

@@ -1,0 +1,74 @@
+"""Teacher output -> labels with a quality for the masked student (MIC, CVPR 2023, section 3.3)."""
+
+from dataclasses import dataclass
+
+import torch
+from detectron2.config import configurable
+from detectron2.structures import Boxes, Instances
+
+
+@dataclass
+class PseudoBoxes:
+    """Pseudo-labels of one image.
+
+    Attributes:
+        instances: "gt_boxes", "gt_classes" and "gt_scores" (the teacher's, in [0, 1]).
+        uncertain: boxes whose score lies in the ignore band; neither object nor background.
+    """
+
+    instances: Instances
+    uncertain: Boxes
+
+
+class BoxPseudoLabels:
+    """Keeps the teacher's confident boxes as labels."""
+
+    @configurable
+    def __init__(self, threshold, ignore_threshold=None):
+        """
+        Args:
+            threshold: least score (inclusive) of a label: one number, or one per class.
+            ignore_threshold: boxes that score at least this but less than `threshold` mark regions to ignore;
+                None turns the band off and makes them background.
+        """
+        values = torch.as_tensor(threshold, dtype=torch.float32)
+        if values.ndim > 1 or not ((values >= 0) & (values <= 1)).all():
+            raise ValueError(f"Pseudo-label thresholds must lie in [0, 1], got {threshold}.")
+        self.threshold = values
+        self.ignore_threshold = ignore_threshold
+
+    @classmethod
+    def from_config(cls, cfg):
+        labels = cfg.MODEL.MIC.PSEUDO_LABELS
+        per_class = labels.CLASS_THRESHOLDS
+        if per_class and len(per_class) != cfg.MODEL.ROI_HEADS.NUM_CLASSES:
+            raise ValueError(
+                f"MODEL.MIC.PSEUDO_LABELS.CLASS_THRESHOLDS has {len(per_class)} entries for "
+                f"{cfg.MODEL.ROI_HEADS.NUM_CLASSES} classes: give one per class, or none to use THRESHOLD."
+            )
+        return {
+            "threshold": per_class or labels.THRESHOLD,
+            "ignore_threshold": labels.IGNORE_THRESHOLD if labels.IGNORE_THRESHOLD > 0 else None,
+        }
+
+    def label(self, prediction):
+        """Label one image from `Instances` with "pred_boxes", "pred_classes", "scores" in network-input coordinates."""
+        scores, classes = prediction.scores, prediction.pred_classes
+        threshold = self.threshold.to(scores.device)
+        if threshold.ndim:
+            threshold = threshold[classes]
+        solid = prediction.pred_boxes.nonempty()
+        keep = solid & (scores >= threshold)
+        instances = Instances(prediction.image_size)
+        instances.gt_boxes = prediction.pred_boxes[keep]
+        instances.gt_classes = classes[keep]
+        instances.gt_scores = scores[keep]
+        if self.ignore_threshold is None:
+            uncertain = prediction.pred_boxes.tensor.new_zeros(0, 4)
+        else:
+            uncertain = prediction.pred_boxes.tensor[solid & ~keep & (scores >= self.ignore_threshold)]
+        return PseudoBoxes(instances, Boxes(uncertain))
+
+    def __call__(self, predictions):
+        """Label a list of images; an image without a confident box gets no instances."""
+        return [self.label(prediction) for prediction in predictions]

@@ -1,0 +1,59 @@
+"""The exponential-moving-average teacher (Tarvainen & Valpola, Mean Teacher, NeurIPS 2017)."""
+
+import copy
+
+import torch
+from detectron2.config import configurable
+from torch import nn
+
+
+class EMATeacher(nn.Module):
+    """A copy of the student whose weights follow the student's slowly.
+
+    It never trains: no gradients, always in evaluation mode. Its weights are part of the state dict as `model.*`.
+    """
+
+    @configurable
+    def __init__(self, student, alpha, ramp=False):
+        """
+        Args:
+            student: module to copy; the teacher starts equal to it.
+            alpha: share of the teacher that survives one update, in [0, 1].
+            ramp: use min(1 - 1 / (t + 1), alpha) at iteration t, which averages the first iterations evenly.
+        """
+        super().__init__()
+        if not 0 <= alpha <= 1:
+            raise ValueError(f"The teacher's alpha must lie in [0, 1], got {alpha}.")
+        self.model = copy.deepcopy(student).requires_grad_(False).eval()
+        self.alpha = alpha
+        self.ramp = ramp
+
+    @classmethod
+    def from_config(cls, cfg, student):
+        return {"student": student, "alpha": cfg.MODEL.MIC.TEACHER.ALPHA, "ramp": cfg.MODEL.MIC.TEACHER.RAMP}
+
+    def train(self, mode=True):
+        """Stay in evaluation mode whatever the parent module does."""
+        return super().train(False)
+
+    def alpha_at(self, iteration):
+        return min(1 - 1 / (iteration + 1), self.alpha) if self.ramp else self.alpha
+
+    @torch.no_grad()
+    def copy_from(self, student):
+        """Become equal to the student."""
+        self.model.load_state_dict(student.state_dict())
+
+    @torch.no_grad()
+    def update(self, student, iteration):
+        """teacher <- alpha * teacher + (1 - alpha) * student for parameters, in place; buffers are copied.
+
+        Args:
+            student: the module this teacher was made from.
+            iteration: 0-based training iteration, which sets alpha during the ramp.
+        """
+        own, other = list(self.model.parameters()), [p.detach() for p in student.parameters()]
+        torch._foreach_lerp_(own, other, 1 - self.alpha_at(iteration))
+        own, other = list(self.model.buffers()), list(student.buffers())
+        if own:
+            torch._foreach_copy_(own, other)

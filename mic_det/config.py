@@ -1,0 +1,124 @@
+"""All configuration keys that mic-det adds to detectron2's, with their defaults."""
+
+from detectron2.config import CfgNode as CN
+from detectron2.config import get_cfg
+
+from mic_det.errors import UserError, did_you_mean
+
+
+def add_mic_config(cfg):
+    """Add mic-det's keys to a detectron2 config, in place. Defaults are the published detection settings."""
+    cfg.MODEL.MIC = CN()
+    # Registered meta-architecture that adapts: it becomes the student, its moving average the teacher.
+    cfg.MODEL.MIC.STUDENT = "GeneralizedRCNN"
+    # Which of the two predicts in evaluation mode: teacher or student.
+    cfg.MODEL.MIC.INFERENCE = "teacher"
+    # Iterations of source-only training (the teacher follows) before the target is used.
+    cfg.MODEL.MIC.BURN_IN = 0
+    # Factor on all masked-consistency losses.
+    cfg.MODEL.MIC.LOSS_WEIGHT = 1.0
+
+    cfg.MODEL.MIC.TEACHER = CN()
+    # Share of the teacher that survives one update.
+    cfg.MODEL.MIC.TEACHER.ALPHA = 0.9
+    # Use min(1 - 1 / (t + 1), ALPHA) at iteration t.
+    cfg.MODEL.MIC.TEACHER.RAMP = False
+
+    cfg.MODEL.MIC.MASK = CN()
+    # Side of a block in pixels of the network's input.
+    cfg.MODEL.MIC.MASK.BLOCK_SIZE = 32
+    # Probability that a block is removed; 0 gives a plain mean teacher.
+    cfg.MODEL.MIC.MASK.RATIO = 0.5
+
+    cfg.MODEL.MIC.AUGMENT = CN()
+    # Strength of the masked view's colour jitter (brightness, contrast, saturation, hue); 0 is off.
+    cfg.MODEL.MIC.AUGMENT.JITTER = 0.2
+    # Probability of jitter per image and iteration.
+    cfg.MODEL.MIC.AUGMENT.JITTER_PROB = 0.8
+    # Probability of Gaussian blur per image and iteration; 0 is off.
+    cfg.MODEL.MIC.AUGMENT.BLUR_PROB = 0.5
+    # Range of the blur's standard deviation in pixels.
+    cfg.MODEL.MIC.AUGMENT.BLUR_SIGMA = (0.15, 1.15)
+
+    cfg.MODEL.MIC.PSEUDO_LABELS = CN()
+    # Least teacher score of a pseudo box.
+    cfg.MODEL.MIC.PSEUDO_LABELS.THRESHOLD = 0.8
+    # One threshold per class, instead of THRESHOLD; () is off.
+    cfg.MODEL.MIC.PSEUDO_LABELS.CLASS_THRESHOLDS = ()
+    # Boxes between this and the threshold are neither object nor background; 0 is off.
+    cfg.MODEL.MIC.PSEUDO_LABELS.IGNORE_THRESHOLD = 0.0
+    # Quality weight of each sample: teacher_score, student_max (the published rule) or none.
+    cfg.MODEL.MIC.PSEUDO_LABELS.WEIGHT = "teacher_score"
+    # Also learn box coordinates from pseudo boxes.
+    cfg.MODEL.MIC.PSEUDO_LABELS.BOX_REGRESSION = False
+
+    # Unlabelled target: registered datasets, folders of images or COCO JSON files; their labels are never read.
+    cfg.DATASETS.TARGET = ()
+    # Strength of brightness, contrast and saturation jitter of all training images; 0 is off.
+    cfg.INPUT.COLOR_JITTER = 0.0
+
+    # SGD or AdamW.
+    cfg.SOLVER.OPTIMIZER = "SGD"
+    # Target images per iteration over all processes; IMS_PER_BATCH counts the source images.
+    cfg.SOLVER.TARGET_IMS_PER_BATCH = 1
+    # Each iteration's images go through the network in this many parts, to save memory.
+    cfg.SOLVER.ACCUMULATE = 1
+    # When positive, BASE_LR is multiplied by IMS_PER_BATCH / this and all iteration counts are divided by it.
+    cfg.SOLVER.REFERENCE_IMS_PER_BATCH = 0
+    # Number type of mixed precision (SOLVER.AMP.ENABLED): bf16 or fp16.
+    cfg.SOLVER.AMP.DTYPE = "bf16"
+    # Stop after this many steps in a row with non-finite gradients; each of them is skipped.
+    cfg.SOLVER.MAX_BAD_STEPS = 20
+    # Clip the norm of the whole gradient to this; 0 is off.
+    cfg.SOLVER.CLIP_NORM = 0.0
+
+    # Which detectors to evaluate: teacher, student or both.
+    cfg.TEST.MODELS = ("teacher", "student")
+
+    cfg.CHECKPOINT = CN()
+    # Periodic checkpoints to keep besides the final one; older ones are deleted. 0 keeps all.
+    cfg.CHECKPOINT.KEEP = 3
+    # Evaluation metric, e.g. teacher/cityscapes_foggy_0.02_val/AP50, whose best checkpoint is kept beside the last one.
+    # It selects by target labels, which unsupervised adaptation does not have, and is named so. Empty is off.
+    cfg.CHECKPOINT.BEST_ON = ""
+
+    cfg.LOG = CN()
+    # Iterations between two log lines; the only moments at which training waits for the device.
+    cfg.LOG.PERIOD = 20
+    # Warn when no pseudo box was found for this many iterations.
+    cfg.LOG.COLLAPSE_ITERS = 200
+    # Warn when there are this many times more pseudo boxes than source boxes per image.
+    cfg.LOG.RUNAWAY_FACTOR = 3.0
+    return cfg
+
+
+def known_keys(cfg, prefix=""):
+    """All full key names of a config, e.g. MODEL.MIC.MASK.RATIO."""
+    for name, value in cfg.items():
+        if isinstance(value, CN):
+            yield from known_keys(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def load_config(config_file=None, overrides=()):
+    """Detectron2's and mic-det's defaults, merged with a YAML file and `KEY VALUE` overrides.
+
+    Raises:
+        UserError: naming the unknown key, the file that is missing or the value of a wrong type.
+    """
+    cfg = add_mic_config(get_cfg())
+    source = config_file or "the command line"
+    try:
+        if config_file:
+            cfg.merge_from_file(str(config_file))
+        source = "the command line"
+        cfg.merge_from_list(list(overrides))
+    except FileNotFoundError as error:
+        raise UserError(f"Config file {error.filename} does not exist.") from None
+    except (KeyError, ValueError, AssertionError) as error:
+        message = str(error.args[0]) if error.args else str(error)
+        key = message.rsplit(" ", 1)[-1]
+        hint = did_you_mean(key, known_keys(cfg)) if "Non-existent" in message else ""
+        raise UserError(f"Wrong config in {source}: {message}.{hint}") from None
+    return cfg

@@ -1,0 +1,90 @@
+"""Config -> streams of training samples, and the checks that run before training."""
+
+import logging
+from pathlib import Path
+
+from detectron2.data import MetadataCatalog
+from detectron2.utils import comm
+
+from mic_det.data.catalog import load_labelled, load_unlabelled
+from mic_det.data.mapper import TrainingMapper
+from mic_det.data.stream import PositionSampler, Stream
+from mic_det.errors import UserError
+
+logger = logging.getLogger(__name__)
+SOURCE_STREAM, TARGET_STREAM = 0, 1
+
+
+def check_files(records, name):
+    """Warn about images that do not exist; raise UserError when none does."""
+    missing = [record["file_name"] for record in records if not Path(record["file_name"]).exists()]
+    if len(missing) == len(records):
+        raise UserError(f"None of the {len(records)} images of '{name}' exists, e.g. {missing[0]}.")
+    if missing:
+        logger.warning("%s: %d of %d images do not exist, e.g. %s.", name, len(missing), len(records), missing[0])
+
+
+def check_classes(names, num_classes):
+    """Raise UserError unless all labelled datasets have the same classes and the model as many."""
+    classes = {name: list(MetadataCatalog.get(name).get("thing_classes", [])) for name in names}
+    first = names[0]
+    for name, found in classes.items():
+        if found != classes[first]:
+            raise UserError(f"'{name}' has the classes {found}, but '{first}' has {classes[first]}: they must be the same.")
+    if len(classes[first]) != num_classes:
+        raise UserError(
+            f"MODEL.ROI_HEADS.NUM_CLASSES is {num_classes}, but '{first}' has {len(classes[first])} classes: "
+            f"{', '.join(classes[first])}."
+        )
+
+
+def load_source(cfg):
+    """Labelled training records of all DATASETS.TRAIN."""
+    if not cfg.DATASETS.TRAIN:
+        raise UserError("DATASETS.TRAIN is empty: name at least one labelled source dataset.")
+    records = []
+    for name in cfg.DATASETS.TRAIN:
+        part = load_labelled(name)
+        check_files(part, name)
+        records += part
+    if cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS:
+        kept = [record for record in records if any(not item.get("iscrowd", 0) for item in record["annotations"])]
+        if not kept:
+            raise UserError(f"No image of {', '.join(cfg.DATASETS.TRAIN)} has an annotated object.")
+        if len(kept) < len(records):
+            logger.info("%d of %d source images have no objects and are left out.", len(records) - len(kept), len(records))
+        records = kept
+    return records
+
+
+def load_target(cfg):
+    """Unlabelled records of all DATASETS.TARGET; images without objects stay."""
+    records = []
+    for name in cfg.DATASETS.TARGET:
+        part = load_unlabelled(name)
+        check_files(part, name)
+        records += part
+    return records
+
+
+def check_datasets(cfg):
+    """Read every dataset that a run will need, so that a wrong one fails before training starts."""
+    load_source(cfg)
+    load_target(cfg)
+    for name in cfg.DATASETS.TEST:
+        check_files(load_labelled(name), name)
+    check_classes([*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST], cfg.MODEL.ROI_HEADS.NUM_CLASSES)
+
+
+def build_stream(cfg, records, labelled, start_iteration=0):
+    """An endless stream of this process's micro-batches from `start_iteration` on."""
+    sampler = PositionSampler(
+        size=len(records),
+        seed=(cfg.SEED, SOURCE_STREAM if labelled else TARGET_STREAM),
+        total=cfg.SOLVER.IMS_PER_BATCH if labelled else cfg.SOLVER.TARGET_IMS_PER_BATCH,
+        micro_batches=cfg.SOLVER.ACCUMULATE,
+        rank=comm.get_rank(),
+        world_size=comm.get_world_size(),
+        start_iteration=start_iteration,
+    )
+    return Stream(records, TrainingMapper(cfg, labelled=labelled), sampler, cfg.DATALOADER.NUM_WORKERS)

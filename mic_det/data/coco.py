@@ -1,0 +1,110 @@
+"""Reading COCO JSON files and folders of images into detectron2 dataset dicts, with errors that name the file."""
+
+import json
+import logging
+from collections import Counter
+from pathlib import Path
+
+from detectron2.structures import BoxMode
+
+from mic_det.errors import UserError
+
+logger = logging.getLogger(__name__)
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm"}
+
+
+def load_json(path, cure=""):
+    """Parse a COCO JSON file. Raises UserError naming the file when it is missing, broken or has no images."""
+    try:
+        content = json.loads(Path(path).read_text())
+    except FileNotFoundError:
+        raise UserError(f"Annotation file {path} does not exist.{cure}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"Annotation file {path} is not valid JSON: {error}.") from None
+    if not isinstance(content, dict) or not content.get("images"):
+        raise UserError(f"Annotation file {path} lists no images: it must be a COCO dictionary with an 'images' list.")
+    return content
+
+
+def image_record(image, image_root):
+    return {
+        "file_name": str(Path(image_root) / image["file_name"]),
+        "image_id": image["id"],
+        "height": image["height"],
+        "width": image["width"],
+    }
+
+
+def read_images(path, image_root, cure=""):
+    """Dataset dicts of a COCO JSON's images; annotations, if there are any, are never looked at."""
+    return [image_record(image, image_root) for image in load_json(path, cure)["images"]]
+
+
+def read_folder(folder):
+    """Dataset dicts of every image file below a folder, sorted by name. Sizes are found when an image is read."""
+    folder = Path(folder)
+    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
+    if not files:
+        raise UserError(f"Folder {folder} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}).")
+    return [{"file_name": str(file), "image_id": index} for index, file in enumerate(files, start=1)]
+
+
+def annotation_fault(annotation, image_ids, category_index):
+    """Why an annotation cannot be used, or None."""
+    if annotation.get("image_id") not in image_ids:
+        return "its image is not in the file"
+    if annotation.get("category_id") not in category_index:
+        return "its category is not in the file"
+    box = annotation.get("bbox")
+    if not isinstance(box, list) or len(box) != 4:
+        return "its bbox is not a list of four numbers"
+    if not all(isinstance(value, int | float) and abs(value) < float("inf") for value in box):
+        return "its bbox holds something that is not a finite number"
+    if box[2] <= 0 or box[3] <= 0:
+        return "its bbox has no area"
+    return None
+
+
+def read_coco(path, image_root, classes=None, cure=""):
+    """Dataset dicts of a labelled COCO JSON, in detectron2's format, and its class names.
+
+    Unusable annotations are counted and reported by reason, with one example each, and left out.
+
+    Args:
+        path: the JSON file.
+        image_root: folder its file names are relative to.
+        classes: expected class names; None accepts the file's own.
+        cure: a sentence that ends the error when the file is missing.
+
+    Returns:
+        (list of dicts, list of class names in the order of their category ids).
+
+    Raises:
+        UserError: when the file is missing or broken or its classes differ from `classes`.
+    """
+    content = load_json(path, cure)
+    categories = sorted(content.get("categories", []), key=lambda category: category["id"])
+    names = [category["name"] for category in categories]
+    if classes is not None and names != list(classes):
+        raise UserError(f"Annotation file {path} has the classes {names}, expected {list(classes)}.")
+    category_index = {category["id"]: index for index, category in enumerate(categories)}
+    records = {image["id"]: {**image_record(image, image_root), "annotations": []} for image in content["images"]}
+    faults, examples = Counter(), {}
+    for annotation in content.get("annotations", []):
+        fault = annotation_fault(annotation, records, category_index)
+        if fault:
+            faults[fault] += 1
+            examples.setdefault(fault, annotation.get("id"))
+            continue
+        item = {
+            "bbox": annotation["bbox"],
+            "bbox_mode": BoxMode.XYWH_ABS,
+            "category_id": category_index[annotation["category_id"]],
+            "iscrowd": annotation.get("iscrowd", 0),
+        }
+        if annotation.get("segmentation"):
+            item["segmentation"] = annotation["segmentation"]
+        records[annotation["image_id"]]["annotations"].append(item)
+    for fault, count in faults.items():
+        logger.warning("%s: %d annotations left out because %s (e.g. id %s).", path, count, fault, examples[fault])
+    return list(records.values()), names

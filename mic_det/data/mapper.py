@@ -1,0 +1,76 @@
+"""Dataset dict -> network input. One decoded image serves teacher and student."""
+
+import copy
+
+import numpy as np
+import torch
+from detectron2.config import configurable
+from detectron2.data import detection_utils as utils
+from detectron2.data import transforms as T
+
+
+class TrainingMapper:
+    """Reads and augments one image; with labels for the source, without for the target.
+
+    All randomness comes from numpy's global generator, which the loader seeds for every sample.
+    """
+
+    @configurable
+    def __init__(self, augmentations, image_format, labelled, mask_format=None):
+        """
+        Args:
+            augmentations: list of detectron2 augmentations.
+            image_format: "BGR" or "RGB".
+            labelled: whether annotations become "instances"; otherwise they are not even looked at.
+            mask_format: "polygon" or "bitmask" to keep instance masks, None to drop them.
+        """
+        self.augmentations = T.AugmentationList(augmentations)
+        self.image_format = image_format
+        self.labelled = labelled
+        self.mask_format = mask_format
+
+    @classmethod
+    def from_config(cls, cfg, labelled):
+        strength = cfg.INPUT.COLOR_JITTER
+        augmentations = utils.build_augmentation(cfg, is_train=True)
+        if strength > 0:
+            low, high = 1 - strength, 1 + strength
+            augmentations += [T.RandomBrightness(low, high), T.RandomContrast(low, high), T.RandomSaturation(low, high)]
+        return {
+            "augmentations": augmentations,
+            "image_format": cfg.INPUT.FORMAT,
+            "labelled": labelled,
+            "mask_format": cfg.INPUT.MASK_FORMAT if cfg.MODEL.MASK_ON else None,
+        }
+
+    def __call__(self, record):
+        """Return {"image": CxHxW uint8, "file_name", "image_id", "height", "width"} and, when labelled, "instances"."""
+        image = utils.read_image(record["file_name"], format=self.image_format)
+        if "height" in record:
+            utils.check_image_size(record, image)
+        height, width = image.shape[:2]
+        inputs = T.AugInput(image)
+        transforms = self.augmentations(inputs)
+        image = np.ascontiguousarray(inputs.image.transpose(2, 0, 1))
+        sample = {
+            "image": torch.from_numpy(image),
+            "file_name": record["file_name"],
+            "image_id": record["image_id"],
+            "height": height,
+            "width": width,
+        }
+        if self.labelled:
+            sample["instances"] = self.instances(record["annotations"], transforms, image.shape[1:])
+        return sample
+
+    def instances(self, annotations, transforms, size):
+        unused = {"keypoints"} if self.mask_format else {"keypoints", "segmentation"}
+        objects = [
+            utils.transform_instance_annotations(
+                {key: copy.copy(value) for key, value in item.items() if key not in unused}, transforms, size
+            )
+            for item in annotations
+            if not item.get("iscrowd", 0)
+        ]
+        instances = utils.annotations_to_instances(objects, size, mask_format=self.mask_format or "polygon")
+        return utils.filter_empty_instances(instances, by_mask=self.mask_format is not None)

@@ -1,0 +1,136 @@
+"""Endless, resumable streams of training samples.
+
+A sample is a pure function of (seed, position in the stream): the position fixes which image comes, in which epoch's
+order, and the generator its augmentation draws from. Resuming is therefore arithmetic, whatever the number of workers,
+processes or accumulation steps.
+"""
+
+import contextlib
+import logging
+import random
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from mic_det.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def seeded(*seed):
+    """Draw from generators seeded by `seed` inside, and leave python's, numpy's and torch's as they were."""
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    words = np.random.SeedSequence(seed).generate_state(3)
+    random.seed(int(words[0]))
+    np.random.seed(words[1])
+    torch.default_generator.manual_seed(int(words[2]))
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])
+
+
+class PositionSampler(Sampler):
+    """Yields one process's micro-batches of (index, position), for ever.
+
+    Iteration i takes the positions i * total to (i + 1) * total - 1, in order, dealt out to its micro-batches and
+    processes; every epoch is a new permutation of the dataset.
+    """
+
+    def __init__(self, size, seed, total, micro_batches=1, rank=0, world_size=1, start_iteration=0):
+        """
+        Args:
+            size: images in the dataset.
+            seed: non-negative integers; streams of other seeds are independent.
+            total: images per iteration over all processes and micro-batches.
+            micro_batches: parts into which a process divides its share of an iteration.
+            rank, world_size: of this process.
+            start_iteration: first iteration to yield.
+        """
+        if total % (micro_batches * world_size):
+            raise UserError(
+                f"{total} images per iteration cannot be divided among {world_size} processes x {micro_batches} "
+                "accumulation steps: change SOLVER.IMS_PER_BATCH, SOLVER.TARGET_IMS_PER_BATCH or SOLVER.ACCUMULATE."
+            )
+        self.size = size
+        self.seed = tuple(seed)
+        self.total = total
+        self.per_batch = total // (micro_batches * world_size)
+        self.step = self.per_batch * world_size
+        self.rank = rank
+        self.start = start_iteration * total
+        self.epoch, self.order = -1, None
+
+    def index(self, position):
+        epoch, offset = divmod(position, self.size)
+        if epoch != self.epoch:
+            self.epoch, self.order = epoch, np.random.default_rng((*self.seed, epoch)).permutation(self.size)
+        return int(self.order[offset])
+
+    def __iter__(self):
+        first = self.start + self.rank * self.per_batch
+        while True:
+            yield [(self.index(position), position) for position in range(first, first + self.per_batch)]
+            first += self.step
+
+
+class StreamDataset(Dataset):
+    """Maps (index, position) to a sample; an unreadable image is reported and replaced by its successor."""
+
+    def __init__(self, records, mapper, seed):
+        self.records = records
+        self.mapper = mapper
+        self.seed = tuple(seed)
+
+    def __len__(self):
+        return len(self.records)
+
+    def __getitem__(self, place):
+        index, position = place
+        skipped = []
+        for offset in range(len(self.records)):
+            record = self.records[(index + offset) % len(self.records)]
+            try:
+                with seeded(*self.seed, position):
+                    sample = self.mapper(record)
+            except (OSError, ValueError, SyntaxError) as error:  # what PIL and detectron2 raise for bad files
+                skipped.append(f"{record['file_name']}: {error}")
+                continue
+            return {**sample, "skipped": skipped}
+        raise UserError(f"None of the {len(self.records)} images can be read; the first error is {skipped[0]}")
+
+
+def identity(batch):
+    return batch
+
+
+def one_thread(worker_id):
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+
+
+class Stream:
+    """Iterates over lists of samples and counts the files that could not be read."""
+
+    def __init__(self, records, mapper, sampler, workers=0):
+        dataset = StreamDataset(records, mapper, sampler.seed)
+        loader = DataLoader(dataset, batch_sampler=sampler, num_workers=workers, collate_fn=identity, worker_init_fn=one_thread)
+        self.batches = iter(loader)
+        self.unreadable = set()
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        batch = next(self.batches)
+        for sample in batch:
+            for message in sample.pop("skipped"):
+                if message not in self.unreadable:
+                    logger.warning("Image left out, another takes its place: %s", message)
+                self.unreadable.add(message)
+        return batch

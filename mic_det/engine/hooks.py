@@ -1,0 +1,207 @@
+"""What happens around the steps: schedule, evaluation, checkpoints, logging and the watch over pseudo-labels."""
+
+import logging
+import math
+import time
+from pathlib import Path
+
+import torch
+from detectron2.engine import HookBase, hooks
+from detectron2.utils import comm
+from detectron2.utils.events import JSONWriter, TensorboardXWriter
+
+from mic_det.checkpoint import files
+from mic_det.engine.progress import ProgressLine
+from mic_det.errors import UserError
+from mic_det.evaluation import evaluate
+
+logger = logging.getLogger(__name__)
+
+
+def build_hooks(trainer):
+    cfg = trainer.cfg
+    return [
+        hooks.LRScheduler(trainer.optimizer, trainer.scheduler),
+        Logging(cfg.LOG.PERIOD),
+        PseudoLabelWatch(cfg.LOG.COLLAPSE_ITERS, cfg.LOG.RUNAWAY_FACTOR, cfg.MODEL.MIC.BURN_IN),
+        BadStepStop(cfg.LOG.PERIOD, cfg.SOLVER.MAX_BAD_STEPS),
+        Checkpoints(cfg.SOLVER.CHECKPOINT_PERIOD, cfg.CHECKPOINT.KEEP),
+        Evaluation(cfg.TEST.EVAL_PERIOD, cfg.CHECKPOINT.BEST_ON),
+    ]
+
+
+def is_due(trainer, period):
+    """True after every `period` iterations and after the last."""
+    done = trainer.iter + 1
+    return done == trainer.max_iter or (period > 0 and done % period == 0)
+
+
+class Logging(HookBase):
+    """Reads the meters every `period` iterations and writes the log line, metrics.json and TensorBoard."""
+
+    def __init__(self, period):
+        self.period = period
+
+    def before_train(self):
+        self.writers = []
+        if comm.is_main_process():
+            folder = self.trainer.cfg.OUTPUT_DIR
+            self.writers = [
+                ProgressLine(self.trainer.start_iter, self.trainer.max_iter),
+                JSONWriter(str(Path(folder) / "metrics.json")),
+                TensorboardXWriter(folder),
+            ]
+        self.start, self.since = time.perf_counter(), self.trainer.start_iter
+
+    def after_step(self):
+        if not is_due(self.trainer, self.period):
+            return
+        storage = self.trainer.storage
+        values = mean_over_processes(self.trainer.meters.read())
+        now, done = time.perf_counter(), self.trainer.iter + 1
+        values["time"] = (now - self.start) / (done - self.since)
+        values["skipped_steps"] = self.trainer.meters.bad_steps()[1]
+        values["unreadable_files"] = self.trainer.unreadable
+        if torch.cuda.is_available():
+            values["max_memory_mib"] = torch.cuda.max_memory_allocated() / 2**20
+        for name, value in values.items():
+            storage.put_scalar(name, value, smoothing_hint=False)
+        storage.put_scalar("lr", self.trainer.optimizer.param_groups[0]["lr"], smoothing_hint=False)
+        for writer in self.writers:
+            writer.write()
+        self.start, self.since = time.perf_counter(), done
+
+    def after_train(self):
+        for writer in self.writers:
+            writer.close()
+
+
+def mean_over_processes(values):
+    """Average each value over the processes that have it."""
+    if comm.get_world_size() == 1:
+        return values
+    parts = comm.all_gather(values)
+    names = dict.fromkeys(name for part in parts for name in part)
+    found = {name: [part[name] for part in parts if name in part] for name in names}
+    return {name: sum(numbers) / len(numbers) for name, numbers in found.items()}
+
+
+class PseudoLabelWatch(HookBase):
+    """Warns when pseudo-labels vanish or multiply; looks at logged means only."""
+
+    def __init__(self, collapse_iters, runaway_factor, burn_in):
+        self.collapse_iters = collapse_iters
+        self.runaway_factor = runaway_factor
+        self.last_seen = burn_in
+        self.warned = set()
+
+    def before_train(self):
+        self.last_seen = max(self.last_seen, self.trainer.start_iter)
+        self.read_at = -1
+
+    def after_step(self):
+        storage = self.trainer.storage
+        if "pseudo_boxes_per_image" not in storage.histories():
+            return
+        found, read_at = storage.latest()["pseudo_boxes_per_image"]
+        if read_at == self.read_at:
+            return
+        self.read_at = read_at
+        if found > 0:
+            self.last_seen = read_at
+            self.warned.discard("collapse")
+        elif read_at - self.last_seen >= self.collapse_iters:
+            self.warn(
+                "collapse",
+                f"No pseudo box was found for {read_at - self.last_seen} iterations: the target is not learned from. Lower "
+                "MODEL.MIC.PSEUDO_LABELS.THRESHOLD, or train longer before adapting (MODEL.MIC.BURN_IN).",
+            )
+        source = storage.latest()["source_boxes_per_image"][0]
+        if found > self.runaway_factor * source:
+            self.warn(
+                "runaway",
+                f"{found:.1f} pseudo boxes per target image against {source:.1f} boxes per source image: pseudo-labels may be "
+                "running away. Raise MODEL.MIC.PSEUDO_LABELS.THRESHOLD or MODEL.MIC.TEACHER.ALPHA.",
+            )
+
+    def warn(self, kind, message):
+        if kind not in self.warned:
+            self.warned.add(kind)
+            logger.warning(message)
+
+
+class BadStepStop(HookBase):
+    """Ends a run that has diverged, with everything saved."""
+
+    def __init__(self, period, limit):
+        self.period = period
+        self.limit = limit
+
+    def after_step(self):
+        if not is_due(self.trainer, self.period):
+            return
+        in_a_row, total = self.trainer.meters.bad_steps()
+        if in_a_row >= self.limit:
+            self.trainer.save("model_stopped")
+            raise UserError(
+                f"The gradients were not finite in {in_a_row} iterations in a row ({total} in all); those steps were skipped and "
+                f"the weights before them are in {self.trainer.cfg.OUTPUT_DIR}/model_stopped.pth. Lower SOLVER.BASE_LR, set "
+                "SOLVER.CLIP_NORM, or turn SOLVER.AMP off."
+            )
+
+
+class Checkpoints(HookBase):
+    """Saves every `period` iterations (`model_<iteration>.pth`, the newest `keep` stay) and at the end (`model_final.pth`)."""
+
+    def __init__(self, period, keep):
+        self.period = period
+        self.keep = keep
+
+    def before_train(self):
+        if comm.is_main_process():
+            files.remove_temporary(self.trainer.cfg.OUTPUT_DIR)
+
+    def after_step(self):
+        done = self.trainer.iter + 1
+        if done == self.trainer.max_iter:
+            self.trainer.save("model_final")
+        elif self.period > 0 and done % self.period == 0:
+            self.trainer.save(f"model_{done:07d}")
+            if comm.is_main_process():
+                files.remove_old(self.trainer.cfg.OUTPUT_DIR, self.keep)
+
+
+class Evaluation(HookBase):
+    """Evaluates teacher and student every `period` iterations and at the end, under separate names.
+
+    With `best_on`, the checkpoint with the highest value of that metric is also kept, as
+    `model_best_selected_on_target_labels.pth`: a name that says what the selection costs.
+    """
+
+    def __init__(self, period, best_on=""):
+        self.period = period
+        self.best_on = best_on
+        self.best = -math.inf
+
+    def state_dict(self):
+        return {"best": self.best}
+
+    def load_state_dict(self, state):
+        self.best = state["best"]
+
+    def after_step(self):
+        if not is_due(self.trainer, self.period) or not self.trainer.cfg.DATASETS.TEST:
+            return
+        trainer = self.trainer
+        results = evaluate(trainer.cfg, trainer.core, trainer.iter + 1)
+        flat = {f"{key}/{name}": value for key, metrics in results.items() for name, value in metrics.items()}
+        for name, value in flat.items():
+            if not math.isnan(value):
+                trainer.storage.put_scalar(name, value, smoothing_hint=False)
+        if self.best_on and comm.is_main_process():
+            if self.best_on not in flat:
+                raise UserError(f"CHECKPOINT.BEST_ON: '{self.best_on}' is not one of the metrics, e.g. {next(iter(flat))}.")
+            if flat[self.best_on] > self.best:
+                self.best = flat[self.best_on]
+                path = Path(trainer.cfg.OUTPUT_DIR) / "model_best_selected_on_target_labels.pth"
+                files.write_atomically(path, lambda temporary: torch.save(trainer.checkpoint(), temporary))

@@ -1,0 +1,92 @@
+"""Optimizer, gradient norm and batch-size scaling."""
+
+import logging
+
+import torch
+from detectron2.solver import get_default_optimizer_params
+from detectron2.solver.build import maybe_add_gradient_clipping
+
+from mic_det.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+
+def build_optimizer(cfg, model):
+    """SGD or AdamW over the trainable parameters of `model`, with detectron2's parameter groups.
+
+    The fused implementations are used because they can skip a step by a flag on the device (`optimizer.found_inf`),
+    without the host waiting for it.
+    """
+    solver = cfg.SOLVER
+    groups = get_default_optimizer_params(
+        model,
+        base_lr=solver.BASE_LR,
+        weight_decay=solver.WEIGHT_DECAY,
+        weight_decay_norm=solver.WEIGHT_DECAY_NORM,
+        bias_lr_factor=solver.BIAS_LR_FACTOR,
+        weight_decay_bias=solver.WEIGHT_DECAY_BIAS,
+    )
+    if solver.OPTIMIZER == "SGD":
+        optimizer = torch.optim.SGD(groups, lr=solver.BASE_LR, momentum=solver.MOMENTUM, nesterov=solver.NESTEROV, fused=True)
+        start_momentum(optimizer)
+    elif solver.OPTIMIZER == "AdamW":
+        optimizer = torch.optim.AdamW(groups, lr=solver.BASE_LR, fused=True)
+    else:
+        raise UserError(f"SOLVER.OPTIMIZER must be SGD or AdamW, got '{solver.OPTIMIZER}'.")
+    return maybe_add_gradient_clipping(cfg, optimizer)
+
+
+def start_momentum(optimizer):
+    """Start momentum at zero, as its first step would; a skipped first step leaves fused SGD's buffers undefined."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"] if group["momentum"] else ():
+            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+
+
+def gradient_norm(parameters):
+    """L2 norm of all gradients as a 0-dim tensor; non-finite exactly when a gradient is (or overflows)."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+
+
+def clip_gradients(parameters, norm, limit):
+    """Scale all gradients in place so that their norm is at most `limit`."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    torch._foreach_mul_(gradients, (limit / (norm + 1e-6)).clamp(max=1.0))
+
+
+def scale_to_batch(cfg):
+    """Return a config whose learning rate and iteration counts fit IMS_PER_BATCH (linear scaling, Goyal et al. 2017).
+
+    With SOLVER.REFERENCE_IMS_PER_BATCH > 0 and s = IMS_PER_BATCH / reference, BASE_LR is multiplied and every count of
+    iterations divided by s, and the teacher's alpha becomes alpha^s so that it forgets at the same rate per image.
+    """
+    reference = cfg.SOLVER.REFERENCE_IMS_PER_BATCH
+    scale = cfg.SOLVER.IMS_PER_BATCH / reference if reference > 0 else 1.0
+    if scale == 1.0:
+        return cfg
+    cfg = cfg.clone()
+    cfg.defrost()
+
+    def shorter(iterations):
+        return round(iterations / scale)
+
+    cfg.SOLVER.BASE_LR *= scale
+    cfg.SOLVER.STEPS = tuple(shorter(step) for step in cfg.SOLVER.STEPS)
+    for node, keys in (
+        (cfg.SOLVER, ("MAX_ITER", "WARMUP_ITERS", "CHECKPOINT_PERIOD")),
+        (cfg.TEST, ("EVAL_PERIOD",)),
+        (cfg.MODEL.MIC, ("BURN_IN",)),
+    ):
+        for key in keys:
+            node[key] = max(shorter(node[key]), 1) if node[key] else 0
+    cfg.MODEL.MIC.TEACHER.ALPHA **= scale
+    cfg.SOLVER.REFERENCE_IMS_PER_BATCH = 0
+    cfg.freeze()
+    logger.info(
+        "Scaled from %d to %d source images per iteration: BASE_LR %g, MAX_ITER %d, STEPS %s, WARMUP_ITERS %d, BURN_IN %d, "
+        "teacher ALPHA %.4f.",
+        *(reference, cfg.SOLVER.IMS_PER_BATCH, cfg.SOLVER.BASE_LR, cfg.SOLVER.MAX_ITER, cfg.SOLVER.STEPS),
+        *(cfg.SOLVER.WARMUP_ITERS, cfg.MODEL.MIC.BURN_IN, cfg.MODEL.MIC.TEACHER.ALPHA),
+    )
+    return cfg

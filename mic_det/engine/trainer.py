@@ -1,0 +1,177 @@
+"""The trainer: one adaptation step, numbered like design and paper, and everything a run needs around it."""
+
+import contextlib
+import json
+import logging
+import time
+from pathlib import Path
+
+import torch
+from detectron2.engine import TrainerBase, create_ddp_model
+from detectron2.modeling import build_model
+from detectron2.solver import build_lr_scheduler
+from detectron2.utils import comm
+
+from mic_det.adaptation import AdaptationBatch
+from mic_det.checkpoint import files
+from mic_det.checkpoint.weights import load_exactly, load_weights
+from mic_det.data.build import build_stream, check_datasets, load_source, load_target
+from mic_det.data.stream import seeded
+from mic_det.engine.hooks import build_hooks
+from mic_det.engine.meters import Meters
+from mic_det.engine.optimizer import build_optimizer, clip_gradients, gradient_norm
+
+logger = logging.getLogger(__name__)
+AMP_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+STEP_STREAM = 2
+
+
+class AdaptationTrainer(TrainerBase):
+    """Trains a student on labelled source and masked, pseudo-labelled target images.
+
+    MIC, mean teacher (mask ratio 0), source-only and oracle (no DATASETS.TARGET) are configurations of this one path.
+
+    Everything random in an iteration is a function of (SEED, iteration, rank), so a resumed run repeats an uninterrupted
+    one exactly.
+
+    Attributes:
+        model: the possibly DDP-wrapped meta-architecture; `core` is the same without the wrapper.
+        unreadable: files of either domain that could not be read so far, in this process.
+    """
+
+    def __init__(self, cfg, download=False):
+        super().__init__()
+        self.cfg = cfg
+        check_datasets(cfg)
+        with seeded(cfg.SEED):
+            self.core = build_model(cfg)
+        load_weights(self.core, cfg.MODEL.WEIGHTS, download)
+        self.core.train()
+        self.optimizer = build_optimizer(cfg, self.core.student)
+        self.scheduler = build_lr_scheduler(cfg, self.optimizer)
+        self.model = create_ddp_model(self.core, broadcast_buffers=False)
+        self.parameters = [parameter for parameter in self.core.student.parameters() if parameter.requires_grad]
+        self.amp_type = AMP_TYPES[cfg.SOLVER.AMP.DTYPE] if cfg.SOLVER.AMP.ENABLED else None
+        self.scaler = torch.amp.GradScaler(self.core.device.type, enabled=self.amp_type is torch.float16)
+        self.meters = Meters(self.core.device)
+        self.start_iter, self.max_iter = 0, cfg.SOLVER.MAX_ITER
+        self.source_stream = self.target_stream = None
+        self.register_hooks(build_hooks(self))
+
+    # The step -----------------------------------------------------------------------------------------------------
+
+    def run_step(self):
+        seed_iteration(self.cfg.SEED, self.iter)
+        # 1. The teacher moves towards the student.
+        self.core.update_teacher(self.iter)
+        self.optimizer.zero_grad(set_to_none=True)
+        parts = self.cfg.SOLVER.ACCUMULATE
+        for part in range(parts):
+            batch = self.next_batch()
+            with self.synchronised(part == parts - 1):
+                # 2.-5. Teacher labels, masking and all student passes happen inside the one wrapped forward.
+                with torch.autocast(self.core.device.type, self.amp_type, enabled=self.amp_type is not None):
+                    losses = self.model(batch)
+                    total = sum(losses.values())
+                # 6. The trainer only sums, back-propagates and steps.
+                self.scaler.scale(total / parts).backward()
+            self.meters.add({"total_loss": total.detach(), **losses, **self.core.diagnostics})
+        self.step_optimizer()
+
+    def step_optimizer(self):
+        """Take the step unless a gradient is not finite; the decision stays on the device."""
+        self.scaler.unscale_(self.optimizer) if self.scaler.is_enabled() else None
+        norm = gradient_norm(self.parameters)
+        if self.cfg.SOLVER.CLIP_NORM > 0:
+            clip_gradients(self.parameters, norm, self.cfg.SOLVER.CLIP_NORM)
+        bad = (~torch.isfinite(norm)).float()
+        if self.scaler.is_enabled():
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        else:
+            self.optimizer.found_inf = bad
+            self.optimizer.step()
+        self.meters.count_bad_step(bad)
+        self.meters.add({"gradient_norm": norm})
+
+    def synchronised(self, last):
+        """Under DDP, reduce gradients only after the last part of an iteration."""
+        return contextlib.nullcontext() if last or self.model is self.core else self.model.no_sync()
+
+    def next_batch(self):
+        start = time.perf_counter()
+        if self.source_stream is None:
+            self.source_stream = build_stream(self.cfg, load_source(self.cfg), True, self.iter)
+        target = []
+        if self.adapts:
+            if self.target_stream is None:
+                self.target_stream = build_stream(self.cfg, load_target(self.cfg), False, self.iter)
+            target = next(self.target_stream)
+        batch = AdaptationBatch(next(self.source_stream), target)
+        self.meters.add({"data_time": time.perf_counter() - start})
+        return batch
+
+    @property
+    def adapts(self):
+        return bool(self.cfg.DATASETS.TARGET) and self.iter >= self.cfg.MODEL.MIC.BURN_IN
+
+    @property
+    def unreadable(self):
+        return sum(len(stream.unreadable) for stream in (self.source_stream, self.target_stream) if stream)
+
+    # The run ------------------------------------------------------------------------------------------------------
+
+    def train(self):
+        super().train(self.start_iter, self.max_iter)
+
+    def checkpoint(self):
+        """All that a run needs to go on: tensors and plain values."""
+        return {
+            "model": self.core.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "meters": self.meters.state_dict(),
+            "iteration": self.iter,
+        }
+
+    def save(self, name):
+        """Write OUTPUT_DIR/<name>.pth on the main process."""
+        if comm.is_main_process():
+            files.save(Path(self.cfg.OUTPUT_DIR) / f"{name}.pth", self.checkpoint())
+
+    def resume(self):
+        """Continue from OUTPUT_DIR's last checkpoint; start from the beginning when there is none."""
+        path = files.last_checkpoint(self.cfg.OUTPUT_DIR)
+        if path is None:
+            logger.info("Nothing to resume in %s: starting from the beginning.", self.cfg.OUTPUT_DIR)
+            return
+        content = files.load(path)
+        load_exactly(self.core, content["model"], path)
+        for name in ("optimizer", "scheduler", "scaler", "meters"):
+            getattr(self, name).load_state_dict(content[name])
+        self.start_iter = content["iteration"] + 1
+        self.iter = content["iteration"]
+        if comm.is_main_process():
+            forget_metrics_after(Path(self.cfg.OUTPUT_DIR) / "metrics.json", content["iteration"])
+        logger.info("Resuming from %s at iteration %d.", path, self.start_iter)
+
+
+def seed_iteration(seed, iteration):
+    """Seed torch for one iteration on one process. Numpy and python are seeded per sample, by the stream."""
+    words = seeded_words(seed, STEP_STREAM, iteration, comm.get_rank())
+    torch.manual_seed(words)
+
+
+def seeded_words(*seed):
+    import numpy as np
+
+    return int(np.random.SeedSequence(seed).generate_state(1, dtype=np.uint64)[0] >> 1)
+
+
+def forget_metrics_after(path, iteration):
+    """Drop the lines a killed run logged after its last checkpoint: they are about to be written again."""
+    if not path.is_file():
+        return
+    lines = [line for line in path.read_text().splitlines() if line.endswith("}") and json.loads(line)["iteration"] <= iteration]
+    files.write_atomically(path, lambda temporary: temporary.write_text("".join(line + "\n" for line in lines)))

@@ -1,0 +1,87 @@
+"""Evaluating teacher and student on every test dataset."""
+
+import csv
+import json
+import logging
+from pathlib import Path
+
+import torch
+from detectron2.data import DatasetMapper, MetadataCatalog, build_detection_test_loader
+from detectron2.utils import comm
+from tabulate import tabulate
+from tqdm import tqdm
+
+from mic_det.data.catalog import load_labelled
+from mic_det.evaluation.coco import BoxEvaluator
+
+logger = logging.getLogger(__name__)
+
+
+@torch.inference_mode()
+def evaluate_detector(cfg, detector, dataset_name, output_dir=None, description=""):
+    """Metrics of one plain detectron2 detector on one dataset (main process; None elsewhere)."""
+    loader = build_detection_test_loader(
+        load_labelled(dataset_name), mapper=DatasetMapper(cfg, is_train=False), num_workers=cfg.DATALOADER.NUM_WORKERS
+    )
+    evaluator = BoxEvaluator(dataset_name, output_dir)
+    was_training = detector.training
+    detector.eval()
+    for inputs in tqdm(loader, desc=description, unit="image", disable=None if comm.is_main_process() else True, leave=False):
+        evaluator.process(inputs, detector(inputs))
+    detector.train(was_training)
+    comm.synchronize()
+    return evaluator.evaluate()
+
+
+def evaluate(cfg, model, iteration=None):
+    """Evaluate `model`'s TEST.MODELS on DATASETS.TEST.
+
+    Detections, `evaluation.csv` and `evaluation.json` (one entry per model, dataset and evaluation, appended) go to
+    OUTPUT_DIR. Returns {"<teacher|student>/<dataset>": metrics}, {} on other processes than the main one.
+    """
+    results = {}
+    for name in cfg.TEST.MODELS:
+        for dataset in cfg.DATASETS.TEST:
+            folder = Path(cfg.OUTPUT_DIR) / "inference" / name / dataset
+            metrics = evaluate_detector(cfg, model.detector(name), dataset, folder, f"{name} on {dataset}")
+            if metrics is not None:
+                results[f"{name}/{dataset}"] = metrics
+    if comm.is_main_process():
+        logger.info("Evaluation%s:\n%s", "" if iteration is None else f" after {iteration} iterations", results_table(results))
+        for dataset in cfg.DATASETS.TEST:
+            classes = MetadataCatalog.get(dataset).thing_classes
+            logger.info("AP50 per class on %s:\n%s", dataset, class_table(results, dataset, classes))
+        record_results(cfg.OUTPUT_DIR, results, iteration)
+    return results
+
+
+def results_table(results):
+    rows = [[*key.split("/", 1), *(metrics[name] for name in ("AP", "AP50", "AP75"))] for key, metrics in results.items()]
+    return tabulate(rows, headers=["model", "dataset", "AP", "AP50", "AP75"], floatfmt=".1f", tablefmt="github")
+
+
+def class_table(results, dataset, classes):
+    rows = [
+        [key.split("/", 1)[0], *(metrics[f"AP50/{name}"] for name in classes)]
+        for key, metrics in results.items()
+        if key.split("/", 1)[1] == dataset
+    ]
+    return tabulate(rows, headers=["model", *classes], floatfmt=".1f", tablefmt="github")
+
+
+def record_results(output_dir, results, iteration):
+    """Append to evaluation.json (JSON lines) and rewrite evaluation.csv from it; NaN becomes null and an empty cell."""
+    output_dir = Path(output_dir)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    lines = output_dir / "evaluation.json"
+    with lines.open("a") as file:
+        for key, metrics in results.items():
+            model, dataset = key.split("/", 1)
+            values = {name: None if value != value else round(value, 4) for name, value in metrics.items()}
+            file.write(json.dumps({"iteration": iteration, "model": model, "dataset": dataset, **values}) + "\n")
+    entries = [json.loads(line) for line in lines.read_text().splitlines()]
+    columns = list(dict.fromkeys(column for entry in entries for column in entry))
+    with (output_dir / "evaluation.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(entries)
