@@ -63,7 +63,7 @@ def write_toycity(root, counts, size=(256, 128), betas=DEFAULT_BETAS, seed=0, wo
     root = Path(root)
     tasks = [(split, index) for split, count in counts.items() for index in range(count)]
     write = partial(write_scene, root=root, size=size, betas=betas, seed=seed)
-    progress = partial(tqdm, total=len(tasks), desc="ToyCity", unit="image", disable=None, disable=None)
+    progress = partial(tqdm, total=len(tasks), desc="ToyCity", unit="image", disable=None)
     if workers <= 1:
         for task in progress(tasks):
             write(task)
