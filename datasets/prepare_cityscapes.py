@@ -10,8 +10,8 @@
 
 import argparse
 
-from mic_det.data.cityscapes import FOGGY_BETAS, annotation_file, convert_split, write_json
-from mic_det.data.tables import print_conversions
+from mic_det.data.cityscapes import FOGGY_BETAS, annotation_file, convert_split
+from mic_det.data.conversion import print_conversions, write_json
 from mic_det.tooling import run_tool
 
 

@@ -1,17 +1,17 @@
 #!/usr/bin/env python
 """Render ToyCity, a small synthetic Cityscapes with fog, and write its COCO annotations.
 
-    python datasets/prepare_toycity.py --root datasets/toycity
+python datasets/prepare_toycity.py --root datasets/toycity
 """
 
 import argparse
 import os
 
-from mic_det.data.cityscapes import annotation_file, convert_split, write_json
-from mic_det.data.tables import print_conversions
+from mic_det.data.conversion import print_conversions
 from mic_det.errors import UserError
 from mic_det.tooling import run_tool
-from mic_det.toycity.writer import DEFAULT_BETAS, write_toycity
+from mic_det.toycity.dataset import make_toycity
+from mic_det.toycity.writer import DEFAULT_BETAS
 
 
 def image_size(text):
@@ -36,15 +36,7 @@ def main():
     args = parser.parse_args()
     if args.train < 1 or args.val < 1:
         raise UserError("--train and --val must be at least 1.")
-    betas = tuple(args.betas)
-    write_toycity(args.root, {"train": args.train, "val": args.val}, args.size, betas, args.seed, args.workers)
-    fogs = [(), *((beta,) for beta in betas), *([betas] if len(betas) > 1 else [])]
-    results = {}
-    for split in ("train", "val"):
-        for fog in fogs:
-            path = annotation_file(args.root, split, fog)
-            results[path] = convert_split(args.root, split, fog)
-            write_json(path, results[path].coco)
+    results = make_toycity(args.root, args.train, args.val, args.size, args.betas, args.seed, args.workers)
     return print_conversions(results)
 
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env python
 """Train or evaluate.
 
-    python tools/train_net.py --config-file configs/toycity.yaml
-    python tools/train_net.py --config-file configs/toycity.yaml --resume
-    python tools/train_net.py --config-file configs/toycity.yaml --eval-only MODEL.WEIGHTS output/toycity/model_final.pth
-    torchrun --nproc-per-node 4 tools/train_net.py --config-file configs/cs2foggy.yaml
+python tools/train_net.py --config-file configs/toycity.yaml
+python tools/train_net.py --config-file configs/toycity.yaml --resume
+python tools/train_net.py --config-file configs/toycity.yaml --eval-only MODEL.WEIGHTS output/toycity/model_final.pth
+torchrun --nproc-per-node 4 tools/train_net.py --config-file configs/cs2foggy.yaml
 """
 
 import argparse

@@ -5,12 +5,10 @@ from pathlib import Path
 
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
-from mic_det.data import cityscapes
+from mic_det.data import camvid, cityscapes
 from mic_det.data.coco import read_coco, read_folder, read_images
 from mic_det.errors import UserError, did_you_mean
-
-TOYCITY_BETAS = (0.03, 0.045, 0.065)
-CAMVID_CLASSES = ("car", "pedestrian", "bicyclist", "sign")
+from mic_det.toycity.writer import DEFAULT_BETAS
 
 
 def root():
@@ -107,11 +105,11 @@ def register_builtin():
         prepare="python datasets/prepare_cityscapes.py --root {root}/cityscapes{fog}",
     )
     register_cityscapes_layout(
-        *("toycity", "toycity", TOYCITY_BETAS),
+        *("toycity", "toycity", DEFAULT_BETAS),
         prepare="python datasets/prepare_toycity.py --root {root}/toycity",
     )
     for split in ("day_train", "day_val", "dusk_train", "dusk_test"):
         register_coco(
-            *(f"camvid_{split}", f"camvid/annotations/{split}.json", "camvid", CAMVID_CLASSES),
+            *(f"camvid_{split}", f"camvid/annotations/{split}.json", "camvid", camvid.CLASSES),
             prepare="python datasets/prepare_camvid.py --source CAMVID --root {root}/camvid",
         )

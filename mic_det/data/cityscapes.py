@@ -1,14 +1,12 @@
 """Cityscapes-layout instance maps -> COCO JSON, for Cityscapes, Foggy Cityscapes and ToyCity alike."""
 
-import json
-from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 import numpy as np
 from tqdm import tqdm
 
+from mic_det.data.conversion import Conversion
 from mic_det.errors import UserError
 
 # label id -> COCO category id, in the order of the published converter
@@ -16,16 +14,6 @@ CLASSES = ("person", "rider", "car", "truck", "bus", "train", "motorcycle", "bic
 CATEGORY_OF_LABEL = {24: 1, 25: 2, 26: 3, 27: 4, 28: 5, 31: 6, 32: 7, 33: 8}
 CATEGORIES = [{"id": index, "name": name} for index, name in enumerate(CLASSES, start=1)]
 FOGGY_BETAS = (0.005, 0.01, 0.02)
-
-
-@dataclass
-class Conversion:
-    """What one split gave: the COCO dictionary, objects per class, and the files that could not be used."""
-
-    coco: dict
-    counts: Counter = field(default_factory=Counter)
-    dropped: int = 0
-    bad_files: list = field(default_factory=list)
 
 
 def fog_name(betas):
@@ -84,7 +72,9 @@ def convert_split(root, split, betas=(), drop_fragments=False):
         raise UserError(
             f"No {root}/gtFine/{split}/*/*{suffix} found: --root must be the folder that holds gtFine/ and leftImg8bit/."
         )
-    result = Conversion({"info": {"split": split, "betas": list(betas)}, "images": [], "annotations": [], "categories": CATEGORIES})
+    result = Conversion(
+        {"info": {"split": split, "betas": list(betas)}, "images": [], "annotations": [], "categories": CATEGORIES}
+    )
     for label_file in tqdm(label_files, desc=f"{split} {fog_name(betas) or 'clear'}", unit="image", disable=None):
         instance_ids = cv2.imread(str(label_file), cv2.IMREAD_UNCHANGED)
         if instance_ids is None:
@@ -97,19 +87,5 @@ def convert_split(root, split, betas=(), drop_fragments=False):
             if not cv2.haveImageReader(str(root / name)):
                 result.bad_files.append(str(root / name))
                 continue
-            add_image(result, name, instance_ids.shape, objects)
+            result.add_image(name, instance_ids.shape, objects)
     return result
-
-
-def add_image(result, name, shape, objects):
-    images, annotations = result.coco["images"], result.coco["annotations"]
-    image_id = len(images) + 1
-    images.append({"id": image_id, "file_name": name, "height": shape[0], "width": shape[1]})
-    for item in objects:
-        annotations.append({"id": len(annotations) + 1, "image_id": image_id, **item})
-        result.counts[CLASSES[item["category_id"] - 1]] += 1
-
-
-def write_json(path, content):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content))

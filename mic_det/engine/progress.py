@@ -20,7 +20,9 @@ class ProgressLine(EventWriter):
         done = storage.iter + 1
         rate = (time.perf_counter() - self.start) / (done - self.start_iter)
         left = datetime.timedelta(seconds=int(rate * (self.max_iter - done)))
-        losses = "  ".join(f"{name.removeprefix('loss_')} {value:.3f}" for name, value in values.items() if name.startswith("loss_"))
+        losses = "  ".join(
+            f"{name.removeprefix('loss_')} {value:.3f}" for name, value in values.items() if name.startswith("loss_")
+        )
         boxes = f"boxes {values['source_boxes_per_image']:.1f}"
         if "pseudo_boxes_per_image" in values:
             boxes += f"  pseudo {values['pseudo_boxes_per_image']:.1f}"

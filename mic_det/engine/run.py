@@ -19,7 +19,9 @@ def train_or_evaluate(config_file, overrides=(), resume=False, eval_only=False, 
     if resume:
         trainer.resume()
     elif files.last_checkpoint(cfg.OUTPUT_DIR):
-        raise UserError(f"OUTPUT_DIR {cfg.OUTPUT_DIR} already holds a run: add --resume to continue it, or choose another folder.")
+        raise UserError(
+            f"OUTPUT_DIR {cfg.OUTPUT_DIR} already holds a run: add --resume to continue it, or choose another folder."
+        )
     trainer.train()
     return trainer.core
 

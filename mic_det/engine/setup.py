@@ -15,6 +15,16 @@ from mic_det.engine.optimizer import scale_to_batch
 logger = logging.getLogger(__name__)
 
 
+def fit_to_machine(cfg):
+    """Fall back to the CPU where there is no GPU, and fix the seed where the config leaves it open; in place."""
+    if cfg.MODEL.DEVICE == "cuda" and not torch.cuda.is_available():
+        logger.info("No GPU is visible: running on the CPU (MODEL.DEVICE cpu).")
+        cfg.MODEL.DEVICE = "cpu"
+    if cfg.SEED < 0:
+        cfg.SEED = 0
+    return cfg
+
+
 def prepare_run(config_file, overrides=()):
     """Load a config, fit it to the machine and the batch, and open OUTPUT_DIR with its log and resolved config."""
     cfg = load_config(config_file, overrides)
@@ -23,11 +33,7 @@ def prepare_run(config_file, overrides=()):
     for name in ("mic_det", "detectron2"):
         setup_logger(str(output), comm.get_rank(), name=name, abbrev_name=name)
     logging.getLogger("detectron2.data").setLevel(logging.WARNING)  # it describes the test loader at every evaluation
-    if cfg.MODEL.DEVICE == "cuda" and not torch.cuda.is_available():
-        logger.info("No GPU is visible: running on the CPU (MODEL.DEVICE cpu).")
-        cfg.MODEL.DEVICE = "cpu"
-    if cfg.SEED < 0:
-        cfg.SEED = 0
+    fit_to_machine(cfg)
     cfg = scale_to_batch(cfg)
     cfg.freeze()
     if comm.is_main_process():

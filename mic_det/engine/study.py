@@ -1,0 +1,133 @@
+"""Several methods under equal conditions: what the demo and the studies run."""
+
+import datetime
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import torch
+
+from mic_det.checkpoint import files
+from mic_det.config import load_config
+from mic_det.errors import UserError
+from mic_det.reporting.report import read_lines
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SUFFIXES = {"source_only": "_source_only", "mean_teacher": "_mean_teacher", "mic": "", "oracle": "_oracle"}
+ADAPTING = ("mean_teacher", "mic")
+
+
+def config_file(stem, method):
+    return REPOSITORY / "configs" / f"{stem}{SUFFIXES[method]}.yaml"
+
+
+def train(stem, method, folder, overrides=(), threads=None, quiet=False):
+    """Run tools/train_net.py for one method in a process of its own; a finished run is not repeated.
+
+    The log goes to `<folder>/log.txt` and, unless `quiet`, to the terminal.
+    """
+    folder = Path(folder)
+    if (folder / "model_final.pth").exists() and read_lines(folder / "evaluation.json"):
+        return
+    environment = {**os.environ, **({"OMP_NUM_THREADS": str(threads)} if threads else {}), "PYTHONWARNINGS": "ignore"}
+    command = [
+        sys.executable,
+        str(REPOSITORY / "tools/train_net.py"),
+        "--config-file",
+        str(config_file(stem, method)),
+        "--resume",
+    ]
+    command += ["OUTPUT_DIR", str(folder), *map(str, overrides)]
+    run = subprocess.run(
+        command, env=environment, text=True, stdout=subprocess.DEVNULL if quiet else None, stderr=subprocess.PIPE
+    )
+    if run.returncode:
+        raise UserError(f"{method} failed; its log is {folder}/log.txt. {run.stderr.strip().splitlines()[-1:]}")
+
+
+def share_burn_in(source_folder, folder, iterations):
+    """Let a run begin where the source-only run was after `iterations`.
+
+    Until the target comes in, an adapting run does exactly what the source-only run does, number by number, so it need not
+    do it again.
+    """
+    checkpoint = Path(source_folder) / f"model_{iterations:07d}.pth"
+    folder = Path(folder)
+    if files.last_checkpoint(folder) is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(checkpoint, folder / checkpoint.name)
+        (folder / files.LAST).write_text(checkpoint.name)
+
+
+def train_methods(stem, methods, output, overrides=(), threads=None, quiet=False):
+    """Train the methods one after another in `<output>/<method>`; adapting ones share source-only's burn-in."""
+    burn_in = load_config(config_file(stem, "mic"), overrides).MODEL.MIC.BURN_IN
+    keep_burn_in = ("SOLVER.CHECKPOINT_PERIOD", burn_in or 1000, "CHECKPOINT.KEEP", 0)
+    for method in methods:
+        folder = Path(output) / method
+        if method in ADAPTING and "source_only" in methods and burn_in:
+            share_burn_in(Path(output) / "source_only", folder, burn_in)
+        train(stem, method, folder, (*overrides, *keep_burn_in), threads, quiet)
+
+
+def train_seeds(stem, methods, output, seeds, overrides=(), jobs=1):
+    """`train_methods` for every seed, `jobs` seeds at a time, in `<output>/seed<seed>/<method>`."""
+    threads = max((os.cpu_count() or 1) // jobs, 1)
+    with ThreadPoolExecutor(jobs) as pool:
+        runs = [
+            pool.submit(train_methods, stem, methods, Path(output) / f"seed{seed}", ("SEED", seed, *overrides), threads, jobs > 1)
+            for seed in seeds
+        ]
+        for run in runs:
+            run.result()
+
+
+def collect(folder, method, test_names):
+    """Final results of a run as dictionaries for summary.json.
+
+    Args:
+        test_names: dataset name -> short name, e.g. {"toycity_val": "clear"}.
+    """
+    entries = read_lines(Path(folder) / "evaluation.json")
+    last = max(entry["iteration"] for entry in entries)
+    return [
+        {
+            "method": method,
+            "model": entry["model"],
+            "test": test_names[entry["dataset"]],
+            "iterations": entry["iteration"],
+            **{name: entry[name] for name in ("AP", "AP50", "AP75")},
+            "per_class_AP50": {key.removeprefix("AP50/"): value for key, value in entry.items() if key.startswith("AP50/")},
+        }
+        for entry in entries
+        if entry["iteration"] == last
+    ]
+
+
+def machine():
+    """The conditions every reported number carries."""
+    processor = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").exists():
+        names = [line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
+        processor = names[0] if names else processor
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{os.cpu_count()} cores of {processor}"
+    return f"{device}, Python {platform.python_version()}, torch {torch.__version__}, {datetime.date.today()}"
+
+
+class Stopwatch:
+    def __init__(self):
+        self.start = time.perf_counter()
+
+    @property
+    def seconds(self):
+        return round(time.perf_counter() - self.start, 1)
+
+
+def write_json(path, content):
+    Path(path).write_text(json.dumps(content, indent=1))

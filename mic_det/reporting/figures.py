@@ -1,0 +1,48 @@
+"""Figures of the report: curves over iterations and bars per class. Every function returns a matplotlib Figure."""
+
+from matplotlib.figure import Figure
+
+COLOURS = {"source_only": "#8d99ae", "mean_teacher": "#e9a23b", "mic": "#2a6f97", "oracle": "#5a9367"}
+
+
+def colour(method):
+    return COLOURS.get(method, "#7b4b94")
+
+
+def curves(histories, name, title):
+    """One line per run of the logged value `name`.
+
+    Args:
+        histories: run name -> list of metrics.json entries.
+    """
+    figure = Figure(figsize=(5.2, 2.8), layout="constrained")
+    axes = figure.subplots()
+    for run, entries in histories.items():
+        points = [(entry["iteration"] + 1, entry[name]) for entry in entries if name in entry]
+        if points:
+            axes.plot(*zip(*points, strict=True), label=run, color=colour(run))
+    axes.set(title=title, xlabel="iteration")
+    axes.grid(alpha=0.3)
+    if axes.lines:
+        axes.legend(frameon=False)
+    return figure
+
+
+def class_bars(values, title):
+    """Grouped bars.
+
+    Args:
+        values: run name -> {class name: AP50 in percent, or None without ground truth}.
+    """
+    figure = Figure(figsize=(10.6, 3.0), layout="constrained")
+    axes = figure.subplots()
+    classes = list(next(iter(values.values())))
+    width = 0.8 / len(values)
+    for position, (run, by_class) in enumerate(values.items()):
+        places = [index + (position - (len(values) - 1) / 2) * width for index in range(len(classes))]
+        axes.bar(places, [by_class[name] or 0 for name in classes], width, label=run, color=colour(run))
+    axes.set_xticks(range(len(classes)), classes)
+    axes.set(title=title, ylabel="AP50", ylim=(0, 100))
+    axes.grid(axis="y", alpha=0.3)
+    axes.legend(frameon=False, ncols=len(values))
+    return figure

@@ -1,0 +1,76 @@
+"""One self-contained HTML file: results, curves, bars and pictures, all embedded."""
+
+import base64
+import io
+import json
+from pathlib import Path
+
+import cv2
+from jinja2 import Environment, PackageLoader, select_autoescape
+
+from mic_det.reporting import figures
+
+CURVES = {
+    "total_loss": "loss (source and masked target)",
+    "pseudo_boxes_per_image": "pseudo boxes per target image",
+    "pseudo_score": "mean score of the pseudo boxes",
+    "gradient_norm": "gradient norm",
+}
+
+
+def embed(data, kind):
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def embed_image(image):
+    """HxWx3 uint8 RGB -> data URI."""
+    return embed(cv2.imencode(".jpg", image[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, 88))[1].tobytes(), "jpeg")
+
+
+def embed_figure(figure):
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return embed(buffer.getvalue(), "png")
+
+
+def embed_rows(rows):
+    return [[(caption, embed_image(image)) for caption, image in row] for row in rows]
+
+
+def read_lines(path):
+    """Entries of a JSON-lines file; [] when it does not exist."""
+    return [json.loads(line) for line in Path(path).read_text().splitlines()] if Path(path).is_file() else []
+
+
+def curve_section(folders):
+    """Training curves of several runs: run name -> output folder."""
+    histories = {name: read_lines(Path(folder) / "metrics.json") for name, folder in folders.items()}
+    logged = {name for entries in histories.values() for entry in entries for name in entry}
+    plots = [figures.curves(histories, name, title) for name, title in CURVES.items() if name in logged]
+    return {"title": "Training", "figures": [embed_figure(plot) for plot in plots]}
+
+
+def class_section(results, model, test):
+    """Bars of AP50 per class of one model kind on one test set; `results` as in `write_report`."""
+    values = {run["method"]: run["per_class_AP50"] for run in results if (run["model"], run["test"]) == (model, test)}
+    plot = figures.class_bars(values, f"AP50 per class, {model}, {test}")
+    return {"title": f"Classes ({test})", "figures": [embed_figure(plot)]}
+
+
+def picture_section(title, rows, note=""):
+    return {"title": title, "note": note, "rows": embed_rows(rows)}
+
+
+def write_report(path, title, subtitle, results, sections, notes=()):
+    """Write the report.
+
+    Args:
+        results: list of {"method", "model", "test", "iterations", "AP", "AP50", "AP75", "per_class_AP50"}.
+        sections: what `curve_section`, `class_section` and `picture_section` return.
+        notes: sentences below the table.
+    """
+    environment = Environment(loader=PackageLoader("mic_det.reporting", "."), autoescape=select_autoescape(["j2"]))
+    page = environment.get_template("report.html.j2").render(
+        title=title, subtitle=subtitle, results=results, sections=sections, notes=notes, metrics=("AP", "AP50", "AP75")
+    )
+    Path(path).write_text(page, encoding="utf-8")

@@ -1,0 +1,39 @@
+#!/usr/bin/env python
+"""Detect objects in an image, a folder of images or a video.
+
+    python tools/predict.py --config-file configs/toycity.yaml --input street.jpg --output output/predictions \
+        MODEL.WEIGHTS output/toycity/model_final.pth
+
+Writes drawn images (or a video), detections.json in COCO results format, and images.json, which names its image ids.
+"""
+
+import argparse
+
+from mic_det.engine.predict import predict
+from mic_det.engine.run import load_model
+from mic_det.engine.setup import fit_to_machine
+from mic_det.config import load_config
+from mic_det.errors import UserError
+from mic_det.tooling import run_tool
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config-file", required=True)
+    parser.add_argument("--input", required=True, help="image, folder or video")
+    parser.add_argument("--output", required=True, help="folder to write")
+    parser.add_argument("--min-score", type=float, default=0.5, help="least score that is drawn; the JSON holds all")
+    parser.add_argument("overrides", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="config overrides")
+    args = parser.parse_args()
+    cfg = fit_to_machine(load_config(args.config_file, args.overrides))
+    if not cfg.MODEL.WEIGHTS:
+        raise UserError("Set MODEL.WEIGHTS to a trained checkpoint, e.g. MODEL.WEIGHTS output/toycity/model_final.pth")
+    count, unreadable = predict(cfg, load_model(cfg, cfg.MODEL.WEIGHTS), args.input, args.output, args.min_score)
+    for name in unreadable:
+        print(f"unreadable: {name}")
+    print(f"{count} images written to {args.output}")
+    return 1 if unreadable else 0
+
+
+if __name__ == "__main__":
+    run_tool(main)
