@@ -9,10 +9,10 @@ Writes drawn images (or a video), detections.json in COCO results format, and im
 
 import argparse
 
+from mic_det.config import load_config
 from mic_det.engine.predict import predict
 from mic_det.engine.run import load_model
 from mic_det.engine.setup import fit_to_machine
-from mic_det.config import load_config
 from mic_det.errors import UserError
 from mic_det.tooling import run_tool
 

@@ -16,6 +16,7 @@ import torch
 from mic_det.checkpoint import files
 from mic_det.config import load_config
 from mic_det.errors import UserError
+from mic_det.reporting.markdown import study_report
 from mic_det.reporting.report import read_lines
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -131,3 +132,40 @@ class Stopwatch:
 
 def write_json(path, content):
     Path(path).write_text(json.dumps(content, indent=1))
+
+
+def conditions(cfg, seeds):
+    """What a reader must know to compare or repeat the numbers."""
+    solver, mic = cfg.SOLVER, cfg.MODEL.MIC
+    return [
+        f"Source {', '.join(cfg.DATASETS.TRAIN)}; unlabelled target {', '.join(cfg.DATASETS.TARGET)}; tests "
+        f"{', '.join(cfg.DATASETS.TEST)}. Short side {cfg.INPUT.MIN_SIZE_TRAIN[0]} px in training and test.",
+        f"Initial weights: {cfg.MODEL.WEIGHTS or 'random'}. {solver.OPTIMIZER}, learning rate {solver.BASE_LR:g}, "
+        f"{solver.MAX_ITER} iterations for every method, of which MIC and mean teacher adapt in the last "
+        f"{solver.MAX_ITER - mic.BURN_IN}; {solver.IMS_PER_BATCH} source and {solver.TARGET_IMS_PER_BATCH} target images each; "
+        f"flip and colour jitter {cfg.INPUT.COLOR_JITTER:g} for every method.",
+        f"Teacher alpha {mic.TEACHER.ALPHA:g}, threshold {mic.PSEUDO_LABELS.THRESHOLD:g}, weights {mic.PSEUDO_LABELS.WEIGHT}, "
+        f"blocks of {mic.MASK.BLOCK_SIZE} px, mask ratio {mic.MASK.RATIO:g} (mean teacher: 0).",
+        f"Seeds {', '.join(map(str, seeds))}. Every method has an EMA teacher. No target label was read except by the oracle.",
+        f"{machine()}.",
+        f"Command: `{' '.join(['python', 'tools/study.py', *sys.argv[1:]])}`.",
+    ]
+
+
+def run_study(stem, methods, output, seeds, report, overrides=(), jobs=1):
+    """Train all methods on all seeds and write the Markdown report and `<output>/summary.json`. Returns the report."""
+    watch = Stopwatch()
+    train_seeds(stem, methods, output, seeds, overrides, jobs)
+    cfg = load_config(config_file(stem, "mic"), overrides)
+    names = {dataset: dataset for dataset in cfg.DATASETS.TEST}
+    results = [
+        {"seed": seed, **run}
+        for seed in seeds
+        for method in methods
+        for run in collect(Path(output) / f"seed{seed}" / method, method, names)
+    ]
+    write_json(Path(output) / "summary.json", {"seconds": watch.seconds, "runs": results})
+    text = study_report(f"{stem}: {len(seeds)} seeds", results, conditions(cfg, seeds))
+    Path(report).parent.mkdir(parents=True, exist_ok=True)
+    Path(report).write_text(text, encoding="utf-8")
+    return text

@@ -7,9 +7,13 @@ from mic_det.data.conversion import write_json
 from mic_det.toycity.writer import DEFAULT_BETAS, write_toycity
 
 
-def make_toycity(root, train=600, val=150, size=(256, 128), betas=DEFAULT_BETAS, seed=0, workers=os.cpu_count()):
-    """Render ToyCity below `root` and write its COCO annotations. Returns {annotation file: Conversion}."""
+def make_toycity(root, train=600, val=150, size=(256, 128), betas=DEFAULT_BETAS, seed=0, workers=None):
+    """Render ToyCity below `root` and write its COCO annotations, with one process per core.
+
+    Returns {annotation file: Conversion}.
+    """
     betas = tuple(betas)
+    workers = workers or os.cpu_count()
     write_toycity(root, {"train": train, "val": val}, size, betas, seed, workers)
     fogs = [(), *((beta,) for beta in betas), *([betas] if len(betas) > 1 else [])]
     results = {}

@@ -1,0 +1,80 @@
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from mic_det.adaptation import EMATeacher
+
+
+def make_student(seed=0):
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(2, 2))
+
+
+def test_starts_as_an_independent_copy_that_never_trains():
+    student = make_student()
+    teacher = EMATeacher(student, 0.9)
+    for own, other in zip(teacher.model.state_dict().values(), student.state_dict().values(), strict=True):
+        assert torch.equal(own, other) and own.data_ptr() != other.data_ptr()
+    teacher.train()
+    assert not teacher.model.training and not any(p.requires_grad for p in teacher.parameters())
+
+
+def test_two_updates_follow_the_closed_form_and_buffers_are_copied():
+    student = make_student()
+    teacher = EMATeacher(student, 0.9)
+    start = {name: p.clone() for name, p in student.named_parameters()}
+    steps = []
+    for iteration in range(2):
+        with torch.no_grad():
+            for p in student.parameters():
+                p.add_(torch.randn_like(p))
+        student[1].running_mean.normal_()
+        student[1].num_batches_tracked.add_(3)
+        steps.append({name: p.detach().clone() for name, p in student.named_parameters()})
+        teacher.update(student, iteration)
+    for name, own in teacher.model.named_parameters():
+        expected = 0.9 * (0.9 * start[name] + 0.1 * steps[0][name]) + 0.1 * steps[1][name]
+        torch.testing.assert_close(own, expected)
+    for name, own in teacher.model.named_buffers():
+        assert torch.equal(own, dict(student.named_buffers())[name])
+
+
+def test_parameters_are_updated_in_place():
+    student = make_student()
+    teacher = EMATeacher(student, 0.5)
+    before = [p.data_ptr() for p in teacher.parameters()]
+    teacher.update(student, 5)
+    assert before == [p.data_ptr() for p in teacher.parameters()]
+
+
+def test_ramp_is_the_mean_of_the_first_students():
+    student = make_student()
+    teacher = EMATeacher(student, 0.999, ramp=True)
+    seen = []
+    for iteration in range(6):
+        with torch.no_grad():
+            student[2].weight.normal_()
+        seen.append(student[2].weight.detach().clone())
+        teacher.update(student, iteration)
+    # min(1 - 1/(t+1), alpha) from t = 0 on is exactly the running mean
+    torch.testing.assert_close(teacher.model[2].weight, torch.stack(seen).mean(0))
+    assert teacher.alpha_at(10**6) == 0.999
+
+
+def test_state_survives_saving_and_copy_from_restores_equality():
+    student = make_student()
+    teacher = EMATeacher(student, 0.9)
+    other = EMATeacher(make_student(1), 0.9)
+    other.load_state_dict(copy.deepcopy(teacher.state_dict()))
+    assert all(torch.equal(a, b) for a, b in zip(other.parameters(), teacher.parameters(), strict=True))
+    newer = make_student(2)
+    teacher.copy_from(newer)
+    assert all(torch.equal(a, b) for a, b in zip(teacher.parameters(), newer.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("alpha", [-0.1, 1.5])
+def test_impossible_alpha_is_refused(alpha):
+    with pytest.raises(ValueError, match="alpha"):
+        EMATeacher(make_student(), alpha)

@@ -1,0 +1,70 @@
+"""Shared fixtures: one tiny ToyCity for the whole session, and a tiny detector's config."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+import torch
+
+import mic_det
+from mic_det.toycity.dataset import make_toycity
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SHARED_CAMVID = REPOSITORY.parent / "shared/data/camvid"
+
+torch.set_num_threads(1)
+
+# A detector small enough for a training step in a fraction of a second; 4 classes' worth of everything is kept.
+TINY = [
+    *("MODEL.DEVICE", "cpu", "SEED", 3, "DATALOADER.NUM_WORKERS", 0),
+    *("MODEL.FPN.OUT_CHANNELS", 32, "MODEL.ROI_BOX_HEAD.FC_DIM", 32, "MODEL.RPN.CONV_DIMS", [-1]),
+    *("MODEL.RPN.PRE_NMS_TOPK_TRAIN", 60, "MODEL.RPN.POST_NMS_TOPK_TRAIN", 30),
+    *("MODEL.RPN.PRE_NMS_TOPK_TEST", 60, "MODEL.RPN.POST_NMS_TOPK_TEST", 30),
+    *("MODEL.MIC.BURN_IN", 0, "SOLVER.IMS_PER_BATCH", 2, "SOLVER.TARGET_IMS_PER_BATCH", 2),
+    *("INPUT.MIN_SIZE_TRAIN", (64,), "INPUT.MAX_SIZE_TRAIN", 128, "INPUT.MIN_SIZE_TEST", 64, "INPUT.MAX_SIZE_TEST", 128),
+    # An untrained detector's scores are near 1/9: this makes it have pseudo boxes all the same.
+    *("MODEL.MIC.PSEUDO_LABELS.THRESHOLD", 0.05, "MODEL.ROI_HEADS.SCORE_THRESH_TEST", 0.02, "LOG.PERIOD", 1),
+]
+
+
+@pytest.fixture(scope="session")
+def toycity(tmp_path_factory):
+    """The datasets' folder with a ToyCity of 8 + 4 scenes of 128x64, as DETECTRON2_DATASETS."""
+    root = tmp_path_factory.mktemp("datasets")
+    make_toycity(root / "toycity", train=8, val=4, size=(128, 64), workers=1)
+    os.environ["DETECTRON2_DATASETS"] = str(root)
+    return root
+
+
+@pytest.fixture
+def datasets(toycity, monkeypatch):
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(toycity))
+    return toycity
+
+
+@pytest.fixture
+def tiny_cfg(datasets, tmp_path):
+    """config(*overrides, name="toycity") -> tiny config that writes to a temporary folder."""
+
+    def build(*overrides, name="toycity"):
+        options = [*TINY, "OUTPUT_DIR", str(tmp_path / "run"), *overrides]
+        return mic_det.load_config(REPOSITORY / f"configs/{name}.yaml", options)
+
+    return build
+
+
+def run_script(*arguments, check=True, **environment):
+    """Run one of the repository's scripts as a user would; returns the finished process."""
+    run = subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=REPOSITORY,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore", **environment},
+        capture_output=True,
+        text=True,
+    )
+    assert not check or run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
+    return run
