@@ -1,0 +1,96 @@
+import random
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mic_det.data.stream import PositionSampler, Stream, StreamDataset, seeded
+from mic_det.errors import UserError
+
+
+def take(iterator, count):
+    iterator = iter(iterator)
+    return [next(iterator) for _ in range(count)]
+
+
+def test_seeded_is_reproducible_and_leaves_the_generators_alone():
+    def draw():
+        return random.random(), np.random.rand(), torch.rand(1).item()
+
+    before = random.getstate(), np.random.get_state()[1].copy(), torch.get_rng_state()
+    with seeded(1, 2):
+        first = draw()
+    with seeded(1, 2):
+        assert draw() == first
+    with seeded(1, 3):
+        assert draw() != first
+    assert random.getstate() == before[0]
+    assert (np.random.get_state()[1] == before[1]).all() and torch.equal(torch.get_rng_state(), before[2])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 30), st.integers(1, 3), st.integers(1, 3), st.integers(1, 2), st.integers(0, 20))
+def test_an_iteration_sees_the_same_images_however_it_is_divided(size, world, parts, per_batch, start):
+    total = world * parts * per_batch
+    whole = take(PositionSampler(size, (5,), total, start_iteration=start), 3)
+    divided = [take(PositionSampler(size, (5,), total, parts, rank, world, start), 3 * parts) for rank in range(world)]
+    for iteration in range(3):
+        seen = sorted(place for rank in divided for batch in rank[iteration * parts : (iteration + 1) * parts] for place in batch)
+        assert seen == sorted(whole[iteration])
+
+
+def test_epochs_are_different_permutations_of_all_images():
+    places = [place for batch in take(PositionSampler(10, (0,), 5), 4) for place in batch]
+    first, second = ([index for index, _ in places[i : i + 10]] for i in (0, 10))
+    assert sorted(first) == sorted(second) == list(range(10)) and first != second
+    assert [position for _, position in places] == list(range(20))
+
+
+def test_resuming_is_arithmetic():
+    assert take(PositionSampler(7, (1,), 4), 9)[5:] == take(PositionSampler(7, (1,), 4, start_iteration=5), 4)
+
+
+def test_indivisible_batches_name_the_keys():
+    with pytest.raises(UserError, match=r"SOLVER\.IMS_PER_BATCH"):
+        PositionSampler(10, (0,), 3, world_size=2)
+
+
+def noisy(record):
+    return {"file_name": record["file_name"], "noise": np.random.rand(), "torch": torch.rand(1).item()}
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_augmentation_is_a_function_of_the_position(workers):
+    records = [{"file_name": str(index)} for index in range(5)]
+    streams = [
+        Stream(records, noisy, PositionSampler(5, (3,), 2, start_iteration=start), workers=count) for start, count in ((0, 0), (2, workers))
+    ]
+    np.random.seed(0)
+    whole, resumed = take(streams[0], 5), take(streams[1], 3)
+    assert whole[2:] == resumed
+    assert len({sample["noise"] for batch in whole for sample in batch}) == 10
+
+
+def test_unreadable_images_are_replaced_counted_and_reported(caplog):
+    def mapper(record):
+        if record["file_name"] == "bad":
+            raise OSError("truncated")
+        return {"file_name": record["file_name"]}
+
+    records = [{"file_name": name} for name in ("a", "bad", "c")]
+    stream = Stream(records, mapper, PositionSampler(3, (0,), 3))
+    with caplog.at_level("WARNING"):
+        batches = take(stream, 4)
+    assert all(len(batch) == 3 and all(s["file_name"] != "bad" for s in batch) for batch in batches)
+    assert len(stream.unreadable) == 1
+    assert sum("bad: truncated" in record.message for record in caplog.records) == 1
+
+
+def test_a_dataset_without_a_readable_image_is_an_error():
+    def mapper(record):
+        raise OSError("gone")
+
+    with pytest.raises(UserError, match=r"None of the 2 images.*x: gone"):
+        StreamDataset([{"file_name": "x"}] * 2, mapper, (0,))[(0, 0)]
