@@ -62,7 +62,8 @@ def run_script(*arguments, check=True, **environment):
     run = subprocess.run(
         [sys.executable, *map(str, arguments)],
         cwd=REPOSITORY,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore", **environment},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore", "GLOO_SOCKET_IFNAME": "lo", **environment},
+        timeout=240,
         capture_output=True,
         text=True,
     )

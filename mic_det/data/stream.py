@@ -119,7 +119,15 @@ class Stream:
 
     def __init__(self, records, mapper, sampler, workers=0):
         dataset = StreamDataset(records, mapper, sampler.seed)
-        loader = DataLoader(dataset, batch_sampler=sampler, num_workers=workers, collate_fn=identity, worker_init_fn=one_thread)
+        loader = DataLoader(
+            dataset,
+            batch_sampler=sampler,
+            num_workers=workers,
+            collate_fn=identity,
+            worker_init_fn=one_thread,
+            # Its own generator: starting an iterator draws from it, and a resumed run starts one where others do not.
+            generator=torch.Generator(),
+        )
         self.batches = iter(loader)
         self.unreadable = set()
 

@@ -38,8 +38,14 @@ class Meters:
         return int(self.bad_in_a_row), int(self.bad_total)
 
     def state_dict(self):
-        return {"bad_in_a_row": int(self.bad_in_a_row), "bad_total": int(self.bad_total)}
+        return {
+            "sums": {name: float(total) for name, total in self.sums.items()},
+            "counts": dict(self.counts),
+            "bad_in_a_row": int(self.bad_in_a_row),
+            "bad_total": int(self.bad_total),
+        }
 
     def load_state_dict(self, state):
+        self.sums, self.counts = dict(state["sums"]), dict(state["counts"])
         self.bad_in_a_row.fill_(state["bad_in_a_row"])
         self.bad_total.fill_(state["bad_total"])

@@ -49,7 +49,8 @@ class AdaptationTrainer(TrainerBase):
         self.core.train()
         self.optimizer = build_optimizer(cfg, self.core.student)
         self.scheduler = build_lr_scheduler(cfg, self.optimizer)
-        self.model = create_ddp_model(self.core, broadcast_buffers=False)
+        devices = [self.core.device.index or 0] if self.core.device.type == "cuda" else None
+        self.model = create_ddp_model(self.core, broadcast_buffers=False, device_ids=devices)
         self.parameters = [parameter for parameter in self.core.student.parameters() if parameter.requires_grad]
         self.amp_type = AMP_TYPES[cfg.SOLVER.AMP.DTYPE] if cfg.SOLVER.AMP.ENABLED else None
         self.scaler = torch.amp.GradScaler(self.core.device.type, enabled=self.amp_type is torch.float16)

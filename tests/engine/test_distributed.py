@@ -1,0 +1,61 @@
+"""However an iteration's images are divided, the gradients are the same."""
+
+import pytest
+import torch
+
+from mic_det.engine.launch import launch
+from mic_det.errors import UserError
+from tests.conftest import REPOSITORY, TINY, run_script
+
+# No random sampling or masking, which differ between processes, and as many proposals for every image.
+DETERMINISTIC = [
+    *("MODEL.RPN.BATCH_SIZE_PER_IMAGE", 5000, "MODEL.RPN.NMS_THRESH", 1.1, "MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE", 5000),
+    *("MODEL.ROI_HEADS.POSITIVE_FRACTION", 1.0, "MODEL.ROI_HEADS.PROPOSAL_APPEND_GT", False),
+    *("MODEL.MIC.MASK.RATIO", 0.0, "MODEL.MIC.AUGMENT.JITTER", 0.0, "MODEL.MIC.AUGMENT.BLUR_PROB", 0.0, "SOLVER.CLIP_NORM", 0.0),
+    *("MODEL.RPN.PRE_NMS_TOPK_TRAIN", 5000, "MODEL.RPN.POST_NMS_TOPK_TRAIN", 5000),
+    *("OUTPUT_DIR", "nowhere"),
+]
+
+RENDEZVOUS = ("--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0")
+
+
+def gradients(path, *overrides, processes=1):
+    arguments = [REPOSITORY / "tests/engine/gradients.py", REPOSITORY / "configs/toycity.yaml", path, *TINY, *DETERMINISTIC, *overrides]
+    if processes > 1:
+        arguments = ["-m", "torch.distributed.run", "--nproc-per-node", processes, *RENDEZVOUS, *arguments]
+    run_script(*arguments)
+    return torch.load(path)
+
+
+@pytest.fixture(scope="module")
+def reference(toycity, tmp_path_factory):
+    return gradients(tmp_path_factory.mktemp("ddp") / "one.pth")
+
+
+def assert_same(found, reference):
+    """Equal to within rounding, which is relative to the largest gradients: small ones are differences of large terms."""
+    assert reference["gradients"].keys() == found["gradients"].keys()
+    largest = max(value.abs().max().item() for value in reference["gradients"].values())
+    for name, value in reference["gradients"].items():
+        torch.testing.assert_close(found["gradients"][name], value, rtol=1e-4, atol=1e-5 * largest)
+
+
+def test_the_reference_has_pseudo_labels_and_foreground(reference):
+    assert reference["means"]["pseudo_boxes_per_image"] > 0 and "loss_cls_mask" in reference["means"]
+    assert reference["means"]["loss_box_reg"] > 0  # foreground was sampled
+
+
+def test_two_processes_give_the_gradients_of_one_with_twice_the_batch(reference, tmp_path):
+    found = gradients(tmp_path / "two.pth", processes=2)
+    assert found["world"] == 2
+    assert_same(found, reference)
+
+
+def test_accumulation_gives_the_gradients_of_the_whole_batch(reference, tmp_path):
+    assert_same(gradients(tmp_path / "parts.pth", "SOLVER.ACCUMULATE", 2), reference)
+
+
+def test_more_gpus_than_there_are_is_one_sentence(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(UserError, match="--num-gpus 4, but 1 GPUs are visible"):
+        launch(print, num_gpus=4)
