@@ -33,11 +33,10 @@ def reference(toycity, tmp_path_factory):
 
 
 def assert_same(found, reference):
-    """Equal to within rounding, which is relative to the largest gradients: small ones are differences of large terms."""
+    """Every parameter's gradient within 1 %: rounding may flip a ReLU that is nearly 0, wrong averaging is far off."""
     assert reference["gradients"].keys() == found["gradients"].keys()
-    largest = max(value.abs().max().item() for value in reference["gradients"].values())
     for name, value in reference["gradients"].items():
-        torch.testing.assert_close(found["gradients"][name], value, rtol=1e-4, atol=1e-5 * largest)
+        assert (found["gradients"][name] - value).norm() <= 0.01 * value.norm(), name
 
 
 def test_the_reference_has_pseudo_labels_and_foreground(reference):
