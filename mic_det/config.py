@@ -1,5 +1,7 @@
 """All configuration keys that mic-det adds to detectron2's, with their defaults."""
 
+from pathlib import Path
+
 from detectron2.config import CfgNode as CN
 from detectron2.config import get_cfg
 
@@ -108,14 +110,14 @@ def load_config(config_file=None, overrides=()):
         UserError: naming the unknown key, the file that is missing or the value of a wrong type.
     """
     cfg = add_mic_config(get_cfg())
+    if config_file and not Path(config_file).is_file():
+        raise UserError(f"Config file {config_file} does not exist.")
     source = config_file or "the command line"
     try:
         if config_file:
             cfg.merge_from_file(str(config_file))
         source = "the command line"
         cfg.merge_from_list(list(overrides))
-    except FileNotFoundError as error:
-        raise UserError(f"Config file {error.filename} does not exist.") from None
     except (KeyError, ValueError, AssertionError) as error:
         message = str(error.args[0]) if error.args else str(error)
         key = message.rsplit(" ", 1)[-1]

@@ -71,16 +71,20 @@ def load_weights(model, path, download=False):
     if not path:
         return
     file = find(path, download)
+    checkpointer = DetectionCheckpointer(model.student)
     if file.endswith((".pth", ".pt")):
         content = files.load(file)
         state = content.get("model", content)
         if is_mic_checkpoint(state):
             load_exactly(model, state, file)
             return
-    before = {name: value.clone() for name, value in model.student.backbone.state_dict().items()}
-    unmatched = DetectionCheckpointer(model.student)._load_model(DetectionCheckpointer(model.student)._load_file(file))
+        plain = any(key.startswith("backbone.") for key in state)
+        content = {"model": dict(state), "matching_heuristics": not plain}
+    else:
+        content = checkpointer._load_file(file)
+    unmatched = checkpointer._load_model(content)
     missing = set(unmatched.missing_keys) if unmatched else set()
-    if all(f"backbone.{name}" in missing for name in before):
+    if all(f"backbone.{name}" in missing for name in model.student.backbone.state_dict()):
         raise UserError(f"MODEL.WEIGHTS: {file} holds no weight of the backbone {type(model.student.backbone).__name__}.")
     model.teacher.copy_from(model.student)
     logger.info("Loaded %s into student and teacher.", file)

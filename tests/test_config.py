@@ -1,0 +1,81 @@
+import re
+from pathlib import Path
+
+import pytest
+from detectron2.config import get_cfg
+
+import mic_det
+from mic_det.config import add_mic_config, known_keys
+from mic_det.errors import UserError
+from tests.conftest import REPOSITORY
+
+CONFIGS = sorted((REPOSITORY / "configs").glob("*.yaml"))
+
+
+def test_every_key_of_ours_is_read_somewhere_and_has_a_comment():
+    ours = set(known_keys(add_mic_config(get_cfg()))) - set(known_keys(get_cfg()))
+    code = "".join(path.read_text() for path in (REPOSITORY / "mic_det").rglob("*.py") if path.name != "config.py")
+    definition = (REPOSITORY / "mic_det/config.py").read_text()
+    assert len(ours) > 20
+    for key in ours:
+        assert re.search(rf"\b{key.rsplit('.', 1)[-1]}\b", code), f"{key} is not read"
+        assert re.search(rf"# .+\n    cfg\.{re.escape(key)} = ", definition), f"{key} has no comment"
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_config_loads_is_short_and_writes_to_its_own_folder(path):
+    cfg = mic_det.load_config(path)
+    assert cfg.MODEL.META_ARCHITECTURE == "MaskedConsistencyDetector"
+    assert cfg.OUTPUT_DIR == f"output/{path.stem}"
+    assert len(path.read_text().splitlines()) <= 30
+    adapts = "source_only" not in path.stem and "oracle" not in path.stem
+    assert bool(cfg.DATASETS.TARGET) == adapts
+    assert (cfg.MODEL.MIC.MASK.RATIO > 0) == ("mean_teacher" not in path.stem)
+
+
+@pytest.mark.parametrize("stem", ["cs2foggy", "toycity", "camvid_day2dusk"])
+def test_methods_of_a_transfer_differ_only_where_they_must(stem):
+    base = mic_det.load_config(REPOSITORY / f"configs/{stem}.yaml")
+    for method, allowed in {
+        "source_only": {"DATASETS.TARGET", "MODEL.MIC.MASK", "MODEL.MIC.TEACHER", "MODEL.MIC.PSEUDO_LABELS"},
+        "oracle": {"DATASETS.TARGET", "DATASETS.TRAIN", "MODEL.MIC.MASK", "MODEL.MIC.TEACHER", "MODEL.MIC.PSEUDO_LABELS"},
+        "mean_teacher": {"MODEL.MIC.MASK.RATIO"},
+    }.items():
+        other = mic_det.load_config(REPOSITORY / f"configs/{stem}_{method}.yaml")
+        differing = {key for key in known_keys(base) if value(base, key) != value(other, key)} - {"OUTPUT_DIR"}
+        assert all(any(key.startswith(prefix) for prefix in allowed) for key in differing), differing
+
+
+def value(cfg, key):
+    for part in key.split("."):
+        cfg = cfg[part]
+    return cfg
+
+
+def test_cs2foggy_has_the_published_values():
+    cfg = mic_det.load_config(REPOSITORY / "configs/cs2foggy.yaml")
+    assert (cfg.SOLVER.BASE_LR, cfg.SOLVER.MAX_ITER, cfg.SOLVER.STEPS) == (0.0025, 60000, (30000, 40000))
+    assert (cfg.MODEL.MIC.MASK.BLOCK_SIZE, cfg.MODEL.MIC.MASK.RATIO, cfg.MODEL.MIC.TEACHER.ALPHA) == (32, 0.5, 0.9)
+    assert (cfg.MODEL.MIC.PSEUDO_LABELS.THRESHOLD, cfg.MODEL.MIC.LOSS_WEIGHT) == (0.8, 1.0)
+    assert (cfg.INPUT.MIN_SIZE_TRAIN, cfg.INPUT.MAX_SIZE_TRAIN) == ((800,), 1600)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["MODEL.MIC.MASK.RATO", 0.5], r"MODEL\.MIC\.MASK\.RATO.*Did you mean 'MODEL\.MIC\.MASK\.RATIO'"),
+        (["SOLVER.MAX_ITER", "many"], r"command line.*SOLVER\.MAX_ITER"),
+        (["SOLVER.MAX_ITER"], "command line"),
+    ],
+)
+def test_wrong_overrides_are_one_sentence(overrides, message):
+    with pytest.raises(UserError, match=message):
+        mic_det.load_config(None, overrides)
+
+
+def test_wrong_files_are_named(tmp_path):
+    with pytest.raises(UserError, match=r"gone\.yaml does not exist"):
+        mic_det.load_config(tmp_path / "gone.yaml")
+    Path(tmp_path / "bad.yaml").write_text("MODEL:\n  MIK:\n    STUDENT: x\n")
+    with pytest.raises(UserError, match=r"bad\.yaml.*MODEL\.MIK"):
+        mic_det.load_config(tmp_path / "bad.yaml")
