@@ -56,7 +56,7 @@ def add_mic_config(cfg):
 
     # Unlabelled target: registered datasets, folders of images or COCO JSON files; their labels are never read.
     cfg.DATASETS.TARGET = ()
-    # Strength of brightness, contrast and saturation jitter of all training images; 0 is off.
+    # Strength of brightness, contrast and saturation jitter of labelled training images; 0 is off.
     cfg.INPUT.COLOR_JITTER = 0.0
 
     # SGD or AdamW.

@@ -26,7 +26,7 @@ def test_every_key_of_ours_is_read_somewhere_and_has_a_comment():
 def test_every_config_loads_is_short_and_writes_to_its_own_folder(path):
     cfg = mic_det.load_config(path)
     assert cfg.MODEL.META_ARCHITECTURE == "MaskedConsistencyDetector"
-    assert cfg.OUTPUT_DIR == f"output/{path.stem}"
+    assert f"output/{path.stem}" == cfg.OUTPUT_DIR
     assert len(path.read_text().splitlines()) <= 30
     adapts = "source_only" not in path.stem and "oracle" not in path.stem
     assert bool(cfg.DATASETS.TARGET) == adapts

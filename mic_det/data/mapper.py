@@ -33,7 +33,8 @@ class TrainingMapper:
     def from_config(cls, cfg, labelled):
         strength = cfg.INPUT.COLOR_JITTER
         augmentations = utils.build_augmentation(cfg, is_train=True)
-        if strength > 0:
+        # Not on the target: the teacher should see it as it is, and the student's view has its own jitter.
+        if strength > 0 and labelled:
             low, high = 1 - strength, 1 + strength
             augmentations += [T.RandomBrightness(low, high), T.RandomContrast(low, high), T.RandomSaturation(low, high)]
         return {

@@ -11,6 +11,7 @@ from mic_det.engine import study
 from mic_det.engine.run import load_model
 from mic_det.engine.setup import fit_to_machine
 from mic_det.reporting import pictures, report
+from mic_det.reporting.run_report import read_results, write_summary
 
 logger = logging.getLogger(__name__)
 METHODS = ("source_only", "mic")
@@ -31,9 +32,9 @@ def run_demo(output, overrides=()):
     study.train_methods("toycity", METHODS, output, overrides)
     cfg = fit_to_machine(load_config(study.config_file("toycity", "mic"), overrides))
     names = short_names(cfg)
-    results = [run for method in METHODS for run in study.collect(output / method, method, names)]
-    page = write_demo_report(cfg, output, results, names)
-    study.write_json(output / "summary.json", {"seconds": watch.seconds, "runs": results})
+    results = [run for method in METHODS for run in read_results(output / method, method, names)]
+    page = write_demo_report(cfg, output, results)
+    write_summary(output / "summary.json", seconds=watch.seconds, runs=results)
     return results, results_table(results), page
 
 
@@ -42,7 +43,7 @@ def results_table(results):
     return tabulate(rows, headers=["method", "model", "test", "AP", "AP50", "AP75"], floatfmt=".1f", tablefmt="github")
 
 
-def write_demo_report(cfg, output, results, names):
+def write_demo_report(cfg, output, results):
     models = {method: load_model(cfg, output / method / "model_final.pth") for method in METHODS}
     detectors = {f"{method} (teacher)": model.detector("teacher") for method, model in models.items()}
     target = cfg.DATASETS.TEST[0]
@@ -68,7 +69,7 @@ def write_demo_report(cfg, output, results, names):
             report.curve_section({method: output / method for method in METHODS}),
         ],
         [
-            f"Both methods made {cfg.SOLVER.MAX_ITER} student steps on the same source images; MIC used target images in the last "
+            f"Both methods made {cfg.SOLVER.MAX_ITER} steps on the same source images; MIC used target images in the last "
             f"{cfg.SOLVER.MAX_ITER - cfg.MODEL.MIC.BURN_IN}. Last checkpoint; no target label was read in training."
         ],
     )

@@ -2,7 +2,6 @@
 
 import logging
 import math
-import time
 from pathlib import Path
 
 import torch
@@ -14,6 +13,7 @@ from mic_det.checkpoint import files
 from mic_det.engine.progress import ProgressLine
 from mic_det.errors import UserError
 from mic_det.evaluation import evaluate
+from mic_det.reporting.run_report import write_run_report
 
 logger = logging.getLogger(__name__)
 
@@ -22,11 +22,14 @@ def build_hooks(trainer):
     cfg = trainer.cfg
     return [
         hooks.LRScheduler(trainer.optimizer, trainer.scheduler),
-        Logging(cfg.LOG.PERIOD),
-        PseudoLabelWatch(cfg.LOG.COLLAPSE_ITERS, cfg.LOG.RUNAWAY_FACTOR, cfg.MODEL.MIC.BURN_IN),
         BadStepStop(cfg.LOG.PERIOD, cfg.SOLVER.MAX_BAD_STEPS),
+        # Save before evaluating: whatever happens there, the weights are safe.
         Checkpoints(cfg.SOLVER.CHECKPOINT_PERIOD, cfg.CHECKPOINT.KEEP),
         Evaluation(cfg.TEST.EVAL_PERIOD, cfg.CHECKPOINT.BEST_ON),
+        # Log after evaluating: the writers take each iteration once.
+        Logging(cfg.LOG.PERIOD),
+        PseudoLabelWatch(cfg.LOG.COLLAPSE_ITERS, cfg.LOG.RUNAWAY_FACTOR, cfg.MODEL.MIC.BURN_IN),
+        Report(),
     ]
 
 
@@ -51,15 +54,12 @@ class Logging(HookBase):
                 JSONWriter(str(Path(folder) / "metrics.json")),
                 TensorboardXWriter(folder),
             ]
-        self.start, self.since = time.perf_counter(), self.trainer.start_iter
 
     def after_step(self):
         if not is_due(self.trainer, self.period):
             return
         storage = self.trainer.storage
         values = mean_over_processes(self.trainer.meters.read())
-        now, done = time.perf_counter(), self.trainer.iter + 1
-        values["time"] = (now - self.start) / (done - self.since)
         values["skipped_steps"] = self.trainer.meters.bad_steps()[1]
         values["unreadable_files"] = self.trainer.unreadable
         if torch.cuda.is_available():
@@ -69,7 +69,6 @@ class Logging(HookBase):
         storage.put_scalar("lr", self.trainer.optimizer.param_groups[0]["lr"], smoothing_hint=False)
         for writer in self.writers:
             writer.write()
-        self.start, self.since = time.perf_counter(), done
 
     def after_train(self):
         for writer in self.writers:
@@ -205,3 +204,14 @@ class Evaluation(HookBase):
                 self.best = flat[self.best_on]
                 path = Path(trainer.cfg.OUTPUT_DIR) / "model_best_selected_on_target_labels.pth"
                 files.write_atomically(path, lambda temporary: torch.save(trainer.checkpoint(), temporary))
+
+
+class Report(HookBase):
+    """Writes OUTPUT_DIR/report.html after the last iteration."""
+
+    def after_step(self):
+        trainer = self.trainer
+        if trainer.iter + 1 == trainer.max_iter and trainer.cfg.DATASETS.TEST and comm.is_main_process():
+            trainer.core.eval()
+            logger.info("Pictures and curves: %s", write_run_report(trainer.cfg, trainer.core))
+            trainer.core.train()

@@ -1,7 +1,6 @@
 """Several methods under equal conditions: what the demo and the studies run."""
 
 import datetime
-import json
 import os
 import platform
 import shutil
@@ -18,6 +17,7 @@ from mic_det.config import load_config
 from mic_det.errors import UserError
 from mic_det.reporting.markdown import study_report
 from mic_det.reporting.report import read_lines
+from mic_det.reporting.run_report import read_results, write_summary
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SUFFIXES = {"source_only": "_source_only", "mean_teacher": "_mean_teacher", "mic": "", "oracle": "_oracle"}
@@ -89,28 +89,6 @@ def train_seeds(stem, methods, output, seeds, overrides=(), jobs=1):
             run.result()
 
 
-def collect(folder, method, test_names):
-    """Final results of a run as dictionaries for summary.json.
-
-    Args:
-        test_names: dataset name -> short name, e.g. {"toycity_val": "clear"}.
-    """
-    entries = read_lines(Path(folder) / "evaluation.json")
-    last = max(entry["iteration"] for entry in entries)
-    return [
-        {
-            "method": method,
-            "model": entry["model"],
-            "test": test_names[entry["dataset"]],
-            "iterations": entry["iteration"],
-            **{name: entry[name] for name in ("AP", "AP50", "AP75")},
-            "per_class_AP50": {key.removeprefix("AP50/"): value for key, value in entry.items() if key.startswith("AP50/")},
-        }
-        for entry in entries
-        if entry["iteration"] == last
-    ]
-
-
 def machine():
     """The conditions every reported number carries."""
     processor = platform.processor() or platform.machine()
@@ -128,10 +106,6 @@ class Stopwatch:
     @property
     def seconds(self):
         return round(time.perf_counter() - self.start, 1)
-
-
-def write_json(path, content):
-    Path(path).write_text(json.dumps(content, indent=1))
 
 
 def conditions(cfg, seeds):
@@ -157,14 +131,13 @@ def run_study(stem, methods, output, seeds, report, overrides=(), jobs=1):
     watch = Stopwatch()
     train_seeds(stem, methods, output, seeds, overrides, jobs)
     cfg = load_config(config_file(stem, "mic"), overrides)
-    names = {dataset: dataset for dataset in cfg.DATASETS.TEST}
     results = [
         {"seed": seed, **run}
         for seed in seeds
         for method in methods
-        for run in collect(Path(output) / f"seed{seed}" / method, method, names)
+        for run in read_results(Path(output) / f"seed{seed}" / method, method)
     ]
-    write_json(Path(output) / "summary.json", {"seconds": watch.seconds, "runs": results})
+    write_summary(Path(output) / "summary.json", seconds=watch.seconds, runs=results)
     text = study_report(f"{stem}: {len(seeds)} seeds", results, conditions(cfg, seeds))
     Path(report).parent.mkdir(parents=True, exist_ok=True)
     Path(report).write_text(text, encoding="utf-8")

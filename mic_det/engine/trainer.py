@@ -6,6 +6,7 @@ import logging
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 from detectron2.engine import TrainerBase, create_ddp_model
 from detectron2.modeling import build_model
@@ -62,6 +63,7 @@ class AdaptationTrainer(TrainerBase):
     # The step -----------------------------------------------------------------------------------------------------
 
     def run_step(self):
+        start = time.perf_counter()
         seed_iteration(self.cfg.SEED, self.iter)
         # 1. The teacher moves towards the student.
         self.core.update_teacher(self.iter)
@@ -78,6 +80,7 @@ class AdaptationTrainer(TrainerBase):
                 self.scaler.scale(total / parts).backward()
             self.meters.add({"total_loss": total.detach(), **losses, **self.core.diagnostics})
         self.step_optimizer()
+        self.meters.add({"time": time.perf_counter() - start})
 
     def step_optimizer(self):
         """Take the step unless a gradient is not finite; the decision stays on the device."""
@@ -123,6 +126,9 @@ class AdaptationTrainer(TrainerBase):
     # The run ------------------------------------------------------------------------------------------------------
 
     def train(self):
+        if self.start_iter >= self.max_iter:
+            logger.info("All %d iterations are done already.", self.max_iter)
+            return
         super().train(self.start_iter, self.max_iter)
 
     def checkpoint(self):
@@ -152,6 +158,8 @@ class AdaptationTrainer(TrainerBase):
         for name in ("optimizer", "scheduler", "scaler", "meters"):
             getattr(self, name).load_state_dict(content[name])
         self.start_iter = content["iteration"] + 1
+        if self.start_iter % self.cfg.LOG.PERIOD == 0:
+            self.meters.read()  # these values are in the log already
         self.iter = content["iteration"]
         if comm.is_main_process():
             forget_metrics_after(Path(self.cfg.OUTPUT_DIR) / "metrics.json", content["iteration"])
@@ -160,14 +168,8 @@ class AdaptationTrainer(TrainerBase):
 
 def seed_iteration(seed, iteration):
     """Seed torch for one iteration on one process. Numpy and python are seeded per sample, by the stream."""
-    words = seeded_words(seed, STEP_STREAM, iteration, comm.get_rank())
-    torch.manual_seed(words)
-
-
-def seeded_words(*seed):
-    import numpy as np
-
-    return int(np.random.SeedSequence(seed).generate_state(1, dtype=np.uint64)[0] >> 1)
+    sequence = np.random.SeedSequence((seed, STEP_STREAM, iteration, comm.get_rank()))
+    torch.manual_seed(int(sequence.generate_state(1, dtype=np.uint64)[0] >> 1))
 
 
 def forget_metrics_after(path, iteration):

@@ -6,8 +6,8 @@ import numpy as np
 
 # Mean number of road users per image and class. The order of magnitude follows Cityscapes; the four rare classes are
 # several times as frequent as there, so that a few hundred images hold enough of them to learn from.
-FREQUENCY = {"car": 3.2, "person": 2.2, "rider": 1.1, "bicycle": 0.8, "truck": 0.5, "bus": 0.5, "train": 0.3, "motorcycle": 0.6}
-NEAREST, FARTHEST = 5.0, 40.0
+FREQUENCY = {"car": 2.4, "person": 1.8, "rider": 1.0, "bicycle": 0.7, "truck": 0.5, "bus": 0.5, "train": 0.3, "motorcycle": 0.6}
+NEAREST, FARTHEST = 5.0, 28.0
 
 CAR_COLOURS = ((196, 200, 204), (40, 42, 48), (120, 124, 130), (150, 30, 34), (36, 62, 118), (228, 228, 222), (84, 92, 70))
 CLOTHES = ((44, 52, 92), (128, 36, 40), (60, 60, 64), (168, 150, 110), (30, 92, 80), (190, 190, 196), (98, 60, 120))

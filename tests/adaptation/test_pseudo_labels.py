@@ -11,7 +11,9 @@ from mic_det.config import load_config
 def prediction(scores, classes=None, boxes=None):
     count = len(scores)
     result = Instances((100, 200))
-    result.pred_boxes = Boxes(torch.tensor(boxes or [[i, i, i + 10, i + 20] for i in range(count)], dtype=torch.float32).reshape(-1, 4))
+    result.pred_boxes = Boxes(
+        torch.tensor(boxes or [[i, i, i + 10, i + 20] for i in range(count)], dtype=torch.float32).reshape(-1, 4)
+    )
     result.scores = torch.tensor(scores, dtype=torch.float32)
     result.pred_classes = torch.tensor(classes or [0] * count, dtype=torch.long)
     return result

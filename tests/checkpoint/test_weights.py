@@ -72,7 +72,10 @@ def test_missing_weights_name_file_source_and_key(model, tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"MODEL\.WEIGHTS: gone\.pth does not exist"):
         weights.load_weights(model, "gone.pth")
     monkeypatch.setenv("FVCORE_CACHE", str(tmp_path))
-    with pytest.raises(UserError, match=r"--download to fetch it from https://dl\.fbaipublicfiles\.com/detectron2/ImageNetPretrained/MSRA/R-50\.pkl"):
+    with pytest.raises(
+        UserError,
+        match=r"--download to fetch it from https://dl\.fbaipublicfiles\.com/detectron2/ImageNetPretrained/MSRA/R-50\.pkl",
+    ):
         weights.load_weights(model, "detectron2://ImageNetPretrained/MSRA/R-50.pkl")
 
 

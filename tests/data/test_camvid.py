@@ -33,7 +33,13 @@ def write_pair(image, label):
 
 
 def test_public_layout_separates_dusk_by_sequence(tmp_path):
-    for part, name in (("train", "0006R0_f1"), ("train", "0001TP_1"), ("val", "0016E5_1"), ("test", "Seq05VD_1"), ("test", "0001TP_2")):
+    for part, name in (
+        ("train", "0006R0_f1"),
+        ("train", "0001TP_1"),
+        ("val", "0016E5_1"),
+        ("test", "Seq05VD_1"),
+        ("test", "0001TP_2"),
+    ):
         write_pair(tmp_path / part / f"{name}.png", tmp_path / f"{part}annot" / f"{name}.png")
     found = {split: [image["file_name"] for image in result.coco["images"]] for split, result in convert_camvid(tmp_path).items()}
     assert [len(found[split]) for split in ("day_train", "day_val", "dusk_train", "dusk_test")] == [2, 1, 1, 1]

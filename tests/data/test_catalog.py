@@ -19,7 +19,9 @@ def registered(monkeypatch):
 
 
 def test_builtin_names_cover_clear_and_foggy(datasets):
-    assert {"cityscapes_train", "cityscapes_foggy_0.02_val", "cityscapes_foggy_all_train", "camvid_dusk_train"} <= set(DatasetCatalog.list())
+    assert {"cityscapes_train", "cityscapes_foggy_0.02_val", "cityscapes_foggy_all_train", "camvid_dusk_train"} <= set(
+        DatasetCatalog.list()
+    )
     assert len(load_labelled("toycity_train")) == 8
     assert len(load_labelled("toycity_foggy_all_train")) == 24
     assert MetadataCatalog.get("toycity_train").thing_classes[2] == "car"

@@ -6,7 +6,10 @@ from mic_det.data.coco import read_coco, read_folder, read_images
 from mic_det.errors import UserError
 
 GOOD = {
-    "images": [{"id": 7, "file_name": "a.png", "height": 10, "width": 20}, {"id": 9, "file_name": "b.png", "height": 10, "width": 20}],
+    "images": [
+        {"id": 7, "file_name": "a.png", "height": 10, "width": 20},
+        {"id": 9, "file_name": "b.png", "height": 10, "width": 20},
+    ],
     "categories": [{"id": 5, "name": "cat"}, {"id": 3, "name": "dog"}],
     "annotations": [{"id": 1, "image_id": 7, "category_id": 5, "bbox": [1, 2, 3, 4], "iscrowd": 0}],
 }

@@ -13,7 +13,9 @@ def test_labelled_sample_matches_its_image_after_a_flip(tiny_cfg):
     record = load_labelled("toycity_train")[0]
     plain = TrainingMapper([T.NoOpTransform()], "BGR", labelled=True)(record)
     flipped = TrainingMapper([T.RandomFlip(1.0)], "BGR", labelled=True)(record)
-    assert torch.equal(plain["image"], torch.from_numpy(detection_utils.read_image(record["file_name"], "BGR").transpose(2, 0, 1).copy()))
+    assert torch.equal(
+        plain["image"], torch.from_numpy(detection_utils.read_image(record["file_name"], "BGR").transpose(2, 0, 1).copy())
+    )
     assert torch.equal(flipped["image"], plain["image"].flip(2))
     boxes, width = plain["instances"].gt_boxes.tensor, plain["image"].shape[2]
     expected = torch.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], dim=1)
@@ -33,12 +35,17 @@ def test_unlabelled_sample_has_no_labels_even_if_the_record_has(tiny_cfg):
     assert torch.equal(first["image"], second["image"])
 
 
-def test_colour_jitter_changes_colours_only_when_asked(tiny_cfg):
-    record = load_unlabelled("toycity_train")[0]
-    images = []
-    for strength in (0.0, 0.5):
+def test_colour_jitter_changes_only_labelled_images_and_only_when_asked(tiny_cfg):
+    record = load_labelled("toycity_train")[0]
+
+    def load(strength, labelled):
         with seeded(4):
-            images.append(TrainingMapper(tiny_cfg("INPUT.COLOR_JITTER", strength, "INPUT.RANDOM_FLIP", "none"), labelled=False)(record)["image"])
+            return TrainingMapper(tiny_cfg("INPUT.COLOR_JITTER", strength, "INPUT.RANDOM_FLIP", "none"), labelled)(record)[
+                "image"
+            ]
+
+    images = load(0.0, True), load(0.5, True)
+    assert torch.equal(load(0.5, False), images[0])
     assert not torch.equal(*images)
     assert np.corrcoef(*(image.float().flatten().numpy() for image in images))[0, 1] > 0.8
 

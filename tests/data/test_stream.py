@@ -65,7 +65,8 @@ def noisy(record):
 def test_augmentation_is_a_function_of_the_position(workers):
     records = [{"file_name": str(index)} for index in range(5)]
     streams = [
-        Stream(records, noisy, PositionSampler(5, (3,), 2, start_iteration=start), workers=count) for start, count in ((0, 0), (2, workers))
+        Stream(records, noisy, PositionSampler(5, (3,), 2, start_iteration=start), workers=count)
+        for start, count in ((0, 0), (2, workers))
     ]
     np.random.seed(0)
     whole, resumed = take(streams[0], 5), take(streams[1], 3)

@@ -20,7 +20,14 @@ RENDEZVOUS = ("--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0")
 
 
 def gradients(path, *overrides, processes=1):
-    arguments = [REPOSITORY / "tests/engine/gradients.py", REPOSITORY / "configs/toycity.yaml", path, *TINY, *DETERMINISTIC, *overrides]
+    arguments = [
+        REPOSITORY / "tests/engine/gradients.py",
+        REPOSITORY / "configs/toycity.yaml",
+        path,
+        *TINY,
+        *DETERMINISTIC,
+        *overrides,
+    ]
     if processes > 1:
         arguments = ["-m", "torch.distributed.run", "--nproc-per-node", processes, *RENDEZVOUS, *arguments]
     run_script(*arguments)

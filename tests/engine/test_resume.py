@@ -13,11 +13,22 @@ import torch
 from mic_det.checkpoint import files
 from tests.conftest import REPOSITORY, TINY, run_script
 
-OVERRIDES = [*TINY, *("SOLVER.MAX_ITER", 14, "SOLVER.CHECKPOINT_PERIOD", 3, "MODEL.MIC.BURN_IN", 4, "DATASETS.TEST", (), "LOG.PERIOD", 2)]
+OVERRIDES = [
+    *TINY,
+    *("SOLVER.MAX_ITER", 14, "SOLVER.CHECKPOINT_PERIOD", 3, "MODEL.MIC.BURN_IN", 4, "DATASETS.TEST", (), "LOG.PERIOD", 2),
+]
 
 
 def arguments(output, *flags, config="toycity.yaml"):
-    return [REPOSITORY / "tools/train_net.py", "--config-file", REPOSITORY / "configs" / config, *flags, *OVERRIDES, "OUTPUT_DIR", output]
+    return [
+        REPOSITORY / "tools/train_net.py",
+        "--config-file",
+        REPOSITORY / "configs" / config,
+        *flags,
+        *OVERRIDES,
+        "OUTPUT_DIR",
+        output,
+    ]
 
 
 @pytest.fixture(scope="module")

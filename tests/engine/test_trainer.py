@@ -98,7 +98,9 @@ def test_divergence_stops_with_a_checkpoint_and_a_sentence(tiny_cfg, monkeypatch
     cfg = tiny_cfg("SOLVER.MAX_BAD_STEPS", 3, "SOLVER.MAX_ITER", 20, "DATASETS.TEST", ())
     Path(cfg.OUTPUT_DIR).mkdir()
     trainer = AdaptationTrainer(cfg)
-    monkeypatch.setattr(trainer.core, "target_losses", lambda samples: {"loss_bad": next(trainer.core.student.parameters()).sum() * float("inf")})
+    monkeypatch.setattr(
+        trainer.core, "target_losses", lambda samples: {"loss_bad": next(trainer.core.student.parameters()).sum() * float("inf")}
+    )
     with pytest.raises(UserError, match=r"not finite in 3 iterations in a row.*model_stopped\.pth.*Lower SOLVER\.BASE_LR"):
         trainer.train()
     saved = files.load(f"{cfg.OUTPUT_DIR}/model_stopped.pth")

@@ -34,7 +34,10 @@ def write_truth(path, boxes, categories=2):
 
 def random_case(path, seed):
     rng = np.random.default_rng(seed)
-    truth = [[(int(rng.integers(1, 4)), [*map(float, rng.integers(0, 60, 2)), *map(float, rng.integers(8, 40, 2))]) for _ in range(4)] for _ in range(6)]
+    truth = [
+        [(int(rng.integers(1, 4)), [*map(float, rng.integers(0, 60, 2)), *map(float, rng.integers(8, 40, 2))]) for _ in range(4)]
+        for _ in range(6)
+    ]
     detections = []
     for image, own in enumerate(truth):
         for kind, box in own:
@@ -86,7 +89,11 @@ def test_evaluator_maps_classes_and_writes_results(tmp_path):
     name = "evaluator_test"
     MetadataCatalog.get(name).set(json_file=str(path), thing_classes=["class1", "class2"])
     instances = Instances((100, 100))
-    instances.pred_boxes, instances.scores, instances.pred_classes = Boxes(torch.tensor([[10.0, 10, 30, 30]])), torch.tensor([0.7]), torch.tensor([1])
+    instances.pred_boxes, instances.scores, instances.pred_classes = (
+        Boxes(torch.tensor([[10.0, 10, 30, 30]])),
+        torch.tensor([0.7]),
+        torch.tensor([1]),
+    )
     evaluator = BoxEvaluator(name, tmp_path / "out")
     evaluator.process([{"image_id": 0}], [{"instances": instances}])
     assert evaluator.evaluate()["AP50/class2"] == pytest.approx(100)

@@ -114,7 +114,9 @@ def test_teacher_score_equals_a_loop_over_samples(student, images, monkeypatch):
     torch.testing.assert_close(found["loss_cls"], torch.stack(terms).mean())
     assert any(kind < 8 for sample in seen["samples"] for kind in sample.gt_classes)
 
-    anchors = student.proposal_generator.anchor_generator([torch.zeros(1, 1, *level.shape[2:]) for level in seen["rpn_outputs"][0]])
+    anchors = student.proposal_generator.anchor_generator(
+        [torch.zeros(1, 1, *level.shape[2:]) for level in seen["rpn_outputs"][0]]
+    )
     anchors = torch.cat([level.tensor for level in anchors])
     logits = torch.cat([level.permute(0, 2, 3, 1).flatten(1) for level in seen["rpn_outputs"][0]], dim=1)
     total = 0
