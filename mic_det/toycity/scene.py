@@ -7,7 +7,7 @@ import numpy as np
 # Mean number of road users per image and class. The order of magnitude follows Cityscapes; the four rare classes are
 # several times as frequent as there, so that a few hundred images hold enough of them to learn from.
 FREQUENCY = {"car": 2.4, "person": 1.8, "rider": 1.0, "bicycle": 0.7, "truck": 0.5, "bus": 0.5, "train": 0.3, "motorcycle": 0.6}
-NEAREST, FARTHEST = 5.0, 28.0
+NEAREST, FARTHEST = 5.0, 24.0
 
 CAR_COLOURS = ((196, 200, 204), (40, 42, 48), (120, 124, 130), (150, 30, 34), (36, 62, 118), (228, 228, 222), (84, 92, 70))
 CLOTHES = ((44, 52, 92), (128, 36, 40), (60, 60, 64), (168, 150, 110), (30, 92, 80), (190, 190, 196), (98, 60, 120))
@@ -151,7 +151,7 @@ def sample_scene(seed):
     return Scene(
         seed=tuple(seed),
         camera_height=rng.uniform(1.3, 1.9),
-        focal=rng.uniform(0.8, 0.95),
+        focal=rng.uniform(1.05, 1.25),
         horizon=rng.uniform(0.38, 0.46),
         centre=rng.uniform(0.42, 0.58),
         road_half_width=road,

@@ -11,6 +11,7 @@ import numpy as np
 from .scene import RoadUser
 
 GLASS, TYRE, METAL = (44, 56, 68), (26, 26, 28), (112, 114, 118)
+CHEVRON, SIGN = (226, 96, 40), (250, 190, 40)
 RED_LAMP, WHITE_LAMP, PLATE = (206, 38, 34), (240, 238, 214), (222, 220, 200)
 
 
@@ -73,6 +74,11 @@ def vehicle_end(user, width, height, cabin):
     yield box(half * 0.68, cabin - 0.28, half * 0.95, cabin - 0.1), lamp
     yield box(-0.26, 0.42, 0.26, 0.54), PLATE
     yield box(-half, 0.22, half, 0.34), shade(user.colour, 0.55)
+    if user.kind == "truck":
+        for left in np.linspace(-half, half, 6)[:-1:2]:
+            yield box(left, 0.6, left + half / 3, 0.85), CHEVRON
+    if user.kind == "bus":
+        yield box(-half * 0.6, height - 0.45, half * 0.6, height - 0.12), SIGN
 
 
 def vehicle_depth(user, width, height, cabin, length):
@@ -128,6 +134,7 @@ def coach_side(user, length, height):
     yield box(-half, 0.32, half, 0.8), shade(user.colour, 0.7)
     for x in np.arange(-half + 0.3, half - 1.0, 1.5):
         yield box(x, 1.35, x + 1.25, height - 0.6), GLASS
+    yield box(-half * 0.3, height - 0.45, half * 0.3, height - 0.12), SIGN
 
 
 def bicycle(user, side_on):

@@ -1,0 +1,57 @@
+#!/usr/bin/env python
+"""Time one training step and its parts.
+
+    python tools/benchmark.py --config-file configs/toycity.yaml --json benchmarks/toycity_step.json
+
+`floor` is the sum of the network passes timed alone in the same process, `ratio` the whole step divided by it.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from tabulate import tabulate
+
+from mic_det.config import load_config
+from mic_det.engine.benchmark import run_benchmark
+from mic_det.engine.setup import fit_to_machine
+from mic_det.engine.study import machine
+from mic_det.tooling import run_tool
+
+
+def image_size(text):
+    try:
+        height, width = (int(side) for side in text.lower().split("x"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not HEIGHTxWIDTH, e.g. 800x1600") from None
+    return height, width
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config-file", required=True)
+    parser.add_argument("--image-size", type=image_size, metavar="HxW", help="shortest and longest side of the network's input")
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--json", help="file to write the figures to")
+    parser.add_argument("overrides", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="config overrides")
+    args = parser.parse_args()
+    cfg = fit_to_machine(load_config(args.config_file, args.overrides))
+    if args.image_size:
+        cfg.INPUT.MIN_SIZE_TRAIN, cfg.INPUT.MAX_SIZE_TRAIN = (min(args.image_size),), max(args.image_size)
+    result = run_benchmark(cfg, args.steps)
+    rows = [["step", result["step"]], ["floor", result["floor"]], *result["parts"].items()]
+    print(
+        tabulate(
+            [[name, 1000 * value, 100 * value / result["step"]] for name, value in rows],
+            headers=["", "ms", "% of step"],
+            floatfmt=".1f",
+        )
+    )
+    print(f"ratio {result['ratio']:.3f}; {result['images_per_second']:.2f} images/s; {machine()}")
+    if args.json:
+        content = {**result, "machine": machine(), "config": args.config_file, "overrides": args.overrides}
+        Path(args.json).write_text(json.dumps(content, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    run_tool(main)
