@@ -67,6 +67,15 @@ def load_labelled(name):
     return records
 
 
+def class_names(name, count):
+    """Class names of a registered dataset, or the numbers 0 to `count` - 1 where its labels are not on this machine."""
+    try:
+        load_labelled(name)
+        return list(MetadataCatalog.get(name).thing_classes)
+    except UserError:
+        return [str(index) for index in range(count)]
+
+
 def load_unlabelled(name):
     """Dataset dicts of images only.
 

@@ -6,12 +6,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from detectron2.data import MetadataCatalog
 from detectron2.data import transforms as T
 from detectron2.evaluation.coco_evaluation import instances_to_coco_json
 from tqdm import tqdm
 
-from mic_det.data.catalog import load_labelled
+from mic_det.data.catalog import class_names
 from mic_det.data.coco import IMAGE_SUFFIXES, read_folder
 from mic_det.errors import UserError
 from mic_det.reporting.drawing import draw_instances
@@ -35,16 +34,6 @@ class Predictor:
         image = self.resize.get_transform(image).apply_image(image)
         tensor = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
         return self.model([{"image": tensor, "height": height, "width": width}])[0]["instances"].to("cpu")
-
-
-def class_names(cfg):
-    """Class names of the training data, or numbers where the data is not on this machine."""
-    name = cfg.DATASETS.TRAIN[0] if cfg.DATASETS.TRAIN else None
-    try:
-        load_labelled(name)
-        return list(MetadataCatalog.get(name).thing_classes)
-    except UserError:
-        return [str(index) for index in range(cfg.MODEL.ROI_HEADS.NUM_CLASSES)]
 
 
 def find_images(path):
@@ -74,14 +63,14 @@ def predict(cfg, model, source, output, min_score=0.5):
     """
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)
-    predictor, names = Predictor(cfg, model), class_names(cfg)
+    predictor, names = Predictor(cfg, model), class_names(cfg.DATASETS.TRAIN[0], cfg.MODEL.ROI_HEADS.NUM_CLASSES)
     run = predict_video if Path(source).suffix.lower() in VIDEO_SUFFIXES else predict_images
     detections, images, unreadable = run(predictor, source, output, names, min_score)
     if not images:
         raise UserError(f"Nothing in {source} could be read.")
-    content = {"images": images, "categories": [{"id": i, "name": n} for i, n in enumerate(names)], "detections": detections}
-    (output / "detections.json").write_text(json.dumps(content["detections"]))
-    (output / "images.json").write_text(json.dumps({key: content[key] for key in ("images", "categories")}))
+    categories = [{"id": index, "name": name} for index, name in enumerate(names)]
+    (output / "detections.json").write_text(json.dumps(detections))
+    (output / "images.json").write_text(json.dumps({"images": images, "categories": categories}))
     return len(images), unreadable
 
 

@@ -1,0 +1,30 @@
+import statistics
+
+from mic_det.reporting.markdown import difference, spread, study_report
+
+
+def result(method, seed, ap50, test="foggy"):
+    return {
+        **{"method": method, "model": "teacher", "test": test, "seed": seed, "AP": ap50 / 2, "AP50": ap50, "AP75": 0.0},
+        "per_class_AP50": {"car": ap50, "train": None},
+    }
+
+
+RESULTS = [result(method, seed, base + seed) for method, base in (("source_only", 20.0), ("mic", 30.0)) for seed in (1, 2, 4)]
+
+
+def test_spread():
+    assert spread([1.0, 2.0, 4.0]) == f"{7 / 3:.1f} ± {statistics.stdev([1, 2, 4]):.1f}"
+    assert spread([3.0]) == "3.0" and spread([None]) == "-"
+
+
+def test_differences_are_paired_by_seed():
+    assert difference(RESULTS, "mic", "source_only", "foggy").endswith("seed by seed: +10.0, +10.0, +10.0; mean +10.0.")
+    assert difference(RESULTS, "oracle", "mic", "foggy") is None
+    assert difference(RESULTS + [result("mean_teacher", 2, 25.0)], "mic", "mean_teacher", "foggy").endswith("+7.0; mean +7.0.")
+
+
+def test_report():
+    text = study_report("A study", RESULTS, ["One condition."])
+    assert "| mic         | teacher | 32.3 ± 1.5" in text and "* One condition." in text
+    assert "| mic         | 32.3 ± 1.5 | -       |" in text
