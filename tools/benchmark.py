@@ -33,8 +33,8 @@ def main():
     parser.add_argument("--image-size", type=image_size, metavar="HxW", help="shortest and longest side of the network's input")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--json", help="file to write the figures to")
-    parser.add_argument("overrides", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="config overrides")
-    args = parser.parse_args()
+    parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="config overrides")
+    args = parser.parse_intermixed_args()
     cfg = fit_to_machine(load_config(args.config_file, args.overrides))
     if args.image_size:
         cfg.INPUT.MIN_SIZE_TRAIN, cfg.INPUT.MAX_SIZE_TRAIN = (min(args.image_size),), max(args.image_size)

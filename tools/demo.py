@@ -14,8 +14,8 @@ from mic_det.toycity.dataset import make_toycity
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", default="output/demo")
-    parser.add_argument("overrides", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="config overrides")
-    args = parser.parse_args()
+    parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="config overrides")
+    args = parser.parse_intermixed_args()
     ensure_toycity(make_toycity)
     _, table, page = run_demo(args.output, args.overrides)
     print(f"\n{table}\n\nPictures and curves: {page}")

@@ -23,8 +23,8 @@ def main():
     parser.add_argument("--input", required=True, help="image, folder or video")
     parser.add_argument("--output", required=True, help="folder to write")
     parser.add_argument("--min-score", type=float, default=0.5, help="least score that is drawn; the JSON holds all")
-    parser.add_argument("overrides", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="config overrides")
-    args = parser.parse_args()
+    parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="config overrides")
+    args = parser.parse_intermixed_args()
     cfg = fit_to_machine(load_config(args.config_file, args.overrides))
     if not cfg.MODEL.WEIGHTS:
         raise UserError("Set MODEL.WEIGHTS to a trained checkpoint, e.g. MODEL.WEIGHTS output/toycity/model_final.pth")

@@ -19,8 +19,8 @@ def main():
     parser.add_argument("--output", help="folder of the runs (default output/study/BENCHMARK); finished runs are not repeated")
     parser.add_argument("--report", required=True, help="Markdown file to write")
     parser.add_argument("--jobs", type=int, default=1, help="seeds trained at the same time")
-    parser.add_argument("overrides", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="config overrides")
-    args = parser.parse_args()
+    parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="config overrides")
+    args = parser.parse_intermixed_args()
     output = args.output or f"output/study/{args.benchmark}"
     print(run_study(args.benchmark, args.methods, output, args.seeds, args.report, args.overrides, args.jobs))
 

@@ -24,8 +24,8 @@ def main():
     parser.add_argument("--num-machines", type=int, default=1)
     parser.add_argument("--machine-rank", type=int, default=0)
     parser.add_argument("--dist-url", default="auto", help="tcp://HOST:PORT of the first machine when there are several")
-    parser.add_argument("overrides", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="config overrides")
-    args = parser.parse_args()
+    parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="config overrides")
+    args = parser.parse_intermixed_args()
     run = (args.config_file, tuple(args.overrides), args.resume, args.eval_only, args.download)
     launch(train_or_evaluate, args.num_gpus, args.num_machines, args.machine_rank, args.dist_url, run)
 

@@ -68,23 +68,31 @@ class AdaptationTrainer(TrainerBase):
         # 1. The teacher moves towards the student.
         self.core.update_teacher(self.iter)
         self.optimizer.zero_grad(set_to_none=True)
-        parts = self.cfg.SOLVER.ACCUMULATE
-        for part in range(parts):
-            batch = self.next_batch()
-            with self.synchronised(part == parts - 1):
-                # 2.-5. Teacher labels, masking and all student passes happen inside the one wrapped forward.
-                with torch.autocast(self.core.device.type, self.amp_type, enabled=self.amp_type is not None):
-                    losses = self.model(batch)
-                    total = sum(losses.values())
-                # 6. The trainer only sums, back-propagates and steps.
-                self.scaler.scale(total / parts).backward()
-            self.meters.add({"total_loss": total.detach(), **losses, **self.core.diagnostics})
-        self.step_optimizer()
+        try:
+            for part in range(self.cfg.SOLVER.ACCUMULATE):
+                self.accumulate(self.next_batch(), last=part == self.cfg.SOLVER.ACCUMULATE - 1)
+            self.step_optimizer()
+        except FloatingPointError:  # detectron2 refuses proposals that are not finite
+            if comm.get_world_size() > 1:  # the other processes are waiting for this one's gradients
+                raise
+            self.meters.count_bad_step(1.0)
         self.meters.add({"time": time.perf_counter() - start})
+
+    def accumulate(self, batch, last):
+        """Add one part's gradients; `last` is the part after which DDP reduces them."""
+        with self.synchronised(last):
+            # 2.-5. Teacher labels, masking and all student passes happen inside the one wrapped forward.
+            with torch.autocast(self.core.device.type, self.amp_type, enabled=self.amp_type is not None):
+                losses = self.model(batch)
+                total = sum(losses.values())
+            # 6. The trainer only sums, back-propagates and steps.
+            self.scaler.scale(total / self.cfg.SOLVER.ACCUMULATE).backward()
+        self.meters.add({"total_loss": total.detach(), **losses, **self.core.diagnostics})
 
     def step_optimizer(self):
         """Take the step unless a gradient is not finite; the decision stays on the device."""
-        self.scaler.unscale_(self.optimizer) if self.scaler.is_enabled() else None
+        if self.scaler.is_enabled():
+            self.scaler.unscale_(self.optimizer)
         norm = gradient_norm(self.parameters)
         if self.cfg.SOLVER.CLIP_NORM > 0:
             clip_gradients(self.parameters, norm, self.cfg.SOLVER.CLIP_NORM)

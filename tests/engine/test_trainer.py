@@ -94,6 +94,20 @@ def test_a_non_finite_step_is_skipped_and_counted(tiny_cfg, optimizer, monkeypat
     assert all(torch.isfinite(value).all() for value in weights[-1].values())
 
 
+def test_detectron2s_own_divergence_error_skips_the_step(tiny_cfg, monkeypatch):
+    trainer = AdaptationTrainer(tiny_cfg())
+
+    def refuse(batch):
+        raise FloatingPointError("Predicted boxes or scores contain Inf/NaN. Training has diverged.")
+
+    monkeypatch.setattr(trainer, "model", refuse)
+    before = {name: p.clone() for name, p in trainer.core.student.named_parameters()}
+    with EventStorage() as trainer.storage:
+        trainer.run_step()
+    assert trainer.meters.bad_steps() == (1, 1)
+    assert all(torch.equal(before[name], p) for name, p in trainer.core.student.named_parameters())
+
+
 def test_divergence_stops_with_a_checkpoint_and_a_sentence(tiny_cfg, monkeypatch):
     cfg = tiny_cfg("SOLVER.MAX_BAD_STEPS", 3, "SOLVER.MAX_ITER", 20, "DATASETS.TEST", ())
     Path(cfg.OUTPUT_DIR).mkdir()
