@@ -29,7 +29,7 @@ def main():
     parser.add_argument("--root", required=True, help="folder to write, e.g. datasets/toycity")
     parser.add_argument("--size", type=image_size, default=(256, 128), metavar="WIDTHxHEIGHT")
     parser.add_argument("--train", type=int, default=600, help="training scenes")
-    parser.add_argument("--val", type=int, default=150, help="validation scenes")
+    parser.add_argument("--val", type=int, default=100, help="validation scenes")
     parser.add_argument("--betas", type=float, nargs="+", default=DEFAULT_BETAS, help="fog densities per metre")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=os.cpu_count())

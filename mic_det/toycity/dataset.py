@@ -7,7 +7,7 @@ from mic_det.data.conversion import write_json
 from mic_det.toycity.writer import DEFAULT_BETAS, write_toycity
 
 
-def make_toycity(root, train=600, val=150, size=(256, 128), betas=DEFAULT_BETAS, seed=0, workers=None):
+def make_toycity(root, train=600, val=100, size=(256, 128), betas=DEFAULT_BETAS, seed=0, workers=None):
     """Render ToyCity below `root` and write its COCO annotations, with one process per core.
 
     Returns {annotation file: Conversion}.

@@ -10,6 +10,8 @@ FREQUENCY = {"car": 2.4, "person": 1.8, "rider": 1.0, "bicycle": 0.7, "truck": 0
 NEAREST, FARTHEST = 5.0, 24.0
 
 CAR_COLOURS = ((196, 200, 204), (40, 42, 48), (120, 124, 130), (150, 30, 34), (36, 62, 118), (228, 228, 222), (84, 92, 70))
+# Strong colours: a plain grey box would look like a piece of fog.
+CARGO_COLOURS = ((206, 92, 38), (52, 118, 66), (40, 76, 156), (172, 48, 52), (214, 168, 44))
 CLOTHES = ((44, 52, 92), (128, 36, 40), (60, 60, 64), (168, 150, 110), (30, 92, 80), (190, 190, 196), (98, 60, 120))
 SKIN = ((224, 182, 150), (166, 118, 86), (98, 66, 48))
 FACADES = ((172, 150, 128), (150, 120, 104), (188, 178, 160), (140, 142, 148), (166, 110, 88), (122, 110, 100), (198, 190, 176))
@@ -106,7 +108,7 @@ def sample_road_user(rng, kind, road):
         side_on=bool(side_on),
         facing=facing,
         size=float(np.clip(rng.normal(1.0, 0.07), 0.8, 1.2)),
-        colour=pick(rng, CLOTHES if kind in ("person", "rider") else CAR_COLOURS),
+        colour=pick(rng, {"person": CLOTHES, "rider": CLOTHES, "truck": CARGO_COLOURS}.get(kind, CAR_COLOURS)),
         second_colour=pick(rng, CLOTHES),
         skin=pick(rng, SKIN),
         mount=("bicycle" if rng.random() < 0.75 else "motorcycle") if kind == "rider" else None,

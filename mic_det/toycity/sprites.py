@@ -94,7 +94,10 @@ def vehicle_depth(user, width, height, cabin, length):
 
     yield side(0.25, cabin, near, near), shade(user.colour, 0.7)
     yield side(cabin, height, near, roof), shade(user.colour, 0.62)
-    if user.kind != "truck":
+    if user.kind == "truck":
+        for start in np.arange(0.05, 1.0, 0.18):
+            yield side(cabin, height, near, roof, start, start + 0.03), shade(user.colour, 0.4)
+    else:
         for start in np.arange(0.05, 0.95, 0.3 if user.kind == "car" else 0.12):
             yield side(cabin + 0.05, height - 0.15, near, roof, start, start + (0.24 if user.kind == "car" else 0.09)), GLASS
     for start in (0.12, 0.72):
@@ -122,6 +125,9 @@ def truck_side(user):
         yield circle(x, 0.48, 0.22), METAL
     yield box(-3.9, 0.55, 3.9, 0.8), shade(METAL, 0.6)
     yield flat([(-3.9 * m, 0.8), (1.9 * m, 0.8), (1.9 * m, 3.4), (-3.9 * m, 3.4)]), user.colour
+    for x in np.arange(-3.7, 1.8, 0.9):
+        yield box(x * m - 0.05, 0.85, x * m + 0.05, 3.35), shade(user.colour, 0.6)
+    yield flat([(-3.4 * m, 1.7), (1.4 * m, 1.7), (1.4 * m, 2.3), (-3.4 * m, 2.3)]), PLATE
     yield flat([(2.1 * m, 0.6), (3.9 * m, 0.6), (3.75 * m, 2.7), (2.1 * m, 2.7)]), user.second_colour
     yield flat([(2.6 * m, 1.6), (3.8 * m, 1.6), (3.7 * m, 2.45), (2.6 * m, 2.45)]), GLASS
 

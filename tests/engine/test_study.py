@@ -61,7 +61,7 @@ def test_study_over_seeds(toycity, tmp_path):
     report = tmp_path / "deep/report.md"
     text = run_study("toycity", ("source_only", "mic"), tmp_path / "runs", (1, 2), report, SHORT, jobs=2)
     assert report.read_text() == text
-    assert " ± " in text and "mic minus source_only, toycity_foggy_0.065_val AP50 (teacher), seed by seed: " in text
+    assert " ± " in text and "mic minus source_only, toycity_foggy_all_val AP50 (teacher), seed by seed: " in text
     assert "Seeds 1, 2." in text and "Command: `python tools/study.py" in text and "4 iterations for every method" in text
     runs = json.loads((tmp_path / "runs/summary.json").read_text())["runs"]
     assert {run["seed"] for run in runs} == {1, 2} and len(runs) == 2 * 2 * 2 * 2

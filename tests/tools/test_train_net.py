@@ -43,11 +43,11 @@ def test_training_leaves_everything_a_user_looks_for(trained):
         "skipped_steps",
     }
     assert keys <= set(lines[0])
-    assert "teacher/toycity_val/AP50" in lines[-1] and "student/toycity_foggy_0.065_val/AP50/car" in lines[-1]
+    assert "teacher/toycity_val/AP50" in lines[-1] and "student/toycity_foggy_all_val/AP50/car" in lines[-1]
     with (folder / "evaluation.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {(row["model"], row["dataset"]) for row in rows} == {
-        (model, name) for model in ("teacher", "student") for name in ("toycity_foggy_0.065_val", "toycity_val")
+        (model, name) for model in ("teacher", "student") for name in ("toycity_foggy_all_val", "toycity_val")
     }
     assert "data:image/png;base64" in (folder / "report.html").read_text()
 
@@ -102,7 +102,7 @@ def test_cs2foggy_runs_as_it_is(cityscapes_root, tmp_path):
     ("arguments", "message"),
     [
         (["SOLVER.MAX_ITERS", "5"], "Did you mean 'SOLVER.MAX_ITER'"),
-        (["DATASETS.TARGET", "('toycity_fogy_0.065_train',)"], "Did you mean 'toycity_foggy_0.065_train'"),
+        (["DATASETS.TARGET", "('toycity_fogy_all_train',)"], "Did you mean 'toycity_foggy_all_train'"),
         (["MODEL.WEIGHTS", "nowhere.pth"], "nowhere.pth does not exist"),
         (["DATASETS.TRAIN", "('cityscapes_train',)"], "python datasets/prepare_cityscapes.py --root"),
         (["SOLVER.OPTIMIZER", "LAMB"], "must be SGD or AdamW"),
