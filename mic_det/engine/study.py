@@ -138,7 +138,7 @@ def run_study(stem, methods, output, seeds, report, overrides=(), jobs=1):
         for run in read_results(Path(output) / f"seed{seed}" / method, method)
     ]
     write_summary(Path(output) / "summary.json", seconds=watch.seconds, runs=results)
-    text = study_report(f"{stem}: {len(seeds)} seeds", results, conditions(cfg, seeds))
+    text = study_report(f"{stem}: {len(seeds)} seed{'s' if len(seeds) > 1 else ''}", results, conditions(cfg, seeds))
     Path(report).parent.mkdir(parents=True, exist_ok=True)
     Path(report).write_text(text, encoding="utf-8")
     return text

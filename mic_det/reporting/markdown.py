@@ -1,6 +1,7 @@
 """The Markdown report of a study: mean and standard deviation over seeds, with all conditions."""
 
 import statistics
+from itertools import pairwise
 
 from tabulate import tabulate
 
@@ -34,7 +35,7 @@ def main_table(results):
                 row += [spread([run[metric] for run in runs]) for metric in ("AP50", "AP")]
             rows.append(row)
     headers = ["method", "model", *(f"{test} {metric}" for test in tests for metric in ("AP50", "AP"))]
-    return tabulate(rows, headers=headers, tablefmt="github")
+    return tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
 
 
 def class_table(results, test, model="teacher"):
@@ -44,7 +45,7 @@ def class_table(results, test, model="teacher"):
         [method, *(spread([run["per_class_AP50"][name] for run in select(runs, method=method)]) for name in classes)]
         for method in ordered(runs, "method")
     ]
-    return tabulate(rows, headers=["AP50", *classes], tablefmt="github")
+    return tabulate(rows, headers=["AP50", *classes], tablefmt="github", disable_numparse=True)
 
 
 def difference(results, better, worse, test, model="teacher"):
@@ -58,6 +59,14 @@ def difference(results, better, worse, test, model="teacher"):
     gains = [by_seed[0][seed] - by_seed[1][seed] for seed in seeds]
     each = ", ".join(f"{gain:+.1f}" for gain in gains)
     return f"{better} minus {worse}, {test} AP50 ({model}), seed by seed: {each}; mean {statistics.mean(gains):+.1f}."
+
+
+def join_blocks(parts):
+    """Blank lines between blocks, none between the items of a list."""
+    text = parts[0]
+    for previous, part in pairwise(parts):
+        text += ("\n" if previous.startswith("* ") and part.startswith("* ") else "\n\n") + part
+    return text + "\n"
 
 
 def study_report(title, results, conditions):
@@ -80,4 +89,4 @@ def study_report(title, results, conditions):
         "## Conditions",
         *(f"* {condition}" for condition in conditions),
     ]
-    return "\n\n".join(parts).replace("\n\n* ", "\n* ").replace("|\n* ", "|\n\n* ") + "\n"
+    return join_blocks(parts)
