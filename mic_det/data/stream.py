@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from mic_det.errors import UserError
 
 logger = logging.getLogger(__name__)
+READ_ERRORS = (OSError, ValueError, SyntaxError)  # what PIL and detectron2 raise for bad files
 
 
 @contextlib.contextmanager
@@ -98,7 +99,7 @@ class StreamDataset(Dataset):
             try:
                 with seeded(*self.seed, position):
                     sample = self.mapper(record)
-            except (OSError, ValueError, SyntaxError) as error:  # what PIL and detectron2 raise for bad files
+            except READ_ERRORS as error:
                 skipped.append(f"{record['file_name']}: {error}")
                 continue
             return {**sample, "skipped": skipped}

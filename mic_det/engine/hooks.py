@@ -182,11 +182,13 @@ class Evaluation(HookBase):
         self.best_on = best_on
         self.best = -math.inf
 
-    def state_dict(self):
-        return {"best": self.best}
+    @property
+    def best_file(self):
+        return Path(self.trainer.cfg.OUTPUT_DIR) / "model_best_selected_on_target_labels.pth"
 
-    def load_state_dict(self, state):
-        self.best = state["best"]
+    def before_train(self):
+        if self.best_on and self.trainer.start_iter > 0 and self.best_file.exists():
+            self.best = files.load(self.best_file)["best"]
 
     def after_step(self):
         if not is_due(self.trainer, self.period) or not self.trainer.cfg.DATASETS.TEST:
@@ -202,8 +204,8 @@ class Evaluation(HookBase):
                 raise UserError(f"CHECKPOINT.BEST_ON: '{self.best_on}' is not one of the metrics, e.g. {next(iter(flat))}.")
             if flat[self.best_on] > self.best:
                 self.best = flat[self.best_on]
-                path = Path(trainer.cfg.OUTPUT_DIR) / "model_best_selected_on_target_labels.pth"
-                files.write_atomically(path, lambda temporary: torch.save(trainer.checkpoint(), temporary))
+                content = {**trainer.checkpoint(), "best": self.best}
+                files.write_atomically(self.best_file, lambda temporary: torch.save(content, temporary))
 
 
 class Report(HookBase):

@@ -2,11 +2,13 @@
 
 import datetime
 import logging
+import math
 import time
 
 from detectron2.utils.events import EventWriter, get_event_storage
 
 logger = logging.getLogger(__name__)
+BOXES = {"boxes": "source_boxes_per_image", "pseudo": "pseudo_boxes_per_image"}
 
 
 class ProgressLine(EventWriter):
@@ -23,11 +25,18 @@ class ProgressLine(EventWriter):
         losses = "  ".join(
             f"{name.removeprefix('loss_')} {value:.3f}" for name, value in values.items() if name.startswith("loss_")
         )
-        boxes = f"boxes {values['source_boxes_per_image']:.1f}"
-        if "pseudo_boxes_per_image" in values:
-            boxes += f"  pseudo {values['pseudo_boxes_per_image']:.1f}"
+        boxes = "  ".join(f"{label} {values[name]:.1f}" for label, name in BOXES.items() if name in values)
         logger.info(
             "%d/%d  %.0f%%  left %s  %.3f s/it  loss %.3f (%s)  %s  lr %.2g",
-            *(done, self.max_iter, 100 * done / self.max_iter, left, values["time"], values["total_loss"], losses, boxes),
+            *(
+                done,
+                self.max_iter,
+                100 * done / self.max_iter,
+                left,
+                values["time"],
+                values.get("total_loss", math.nan),
+                losses,
+                boxes,
+            ),
             values["lr"],
         )

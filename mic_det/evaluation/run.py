@@ -12,22 +12,44 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 from mic_det.data.catalog import load_labelled
+from mic_det.data.stream import READ_ERRORS
 from mic_det.evaluation.coco import BoxEvaluator
 
 logger = logging.getLogger(__name__)
 
 
+class SurvivingMapper:
+    """Detectron2's test mapper, except that an unreadable image becomes {"unreadable": reason} instead of ending the run."""
+
+    def __init__(self, cfg):
+        self.mapper = DatasetMapper(cfg, is_train=False)
+
+    def __call__(self, record):
+        try:
+            return self.mapper(record)
+        except READ_ERRORS as error:
+            return {"unreadable": f"{record['file_name']}: {error}"}
+
+
 @torch.inference_mode()
 def evaluate_detector(cfg, detector, dataset_name, output_dir=None, description=""):
-    """Metrics of one plain detectron2 detector on one dataset (main process; None elsewhere)."""
+    """Metrics of one plain detectron2 detector on one dataset (main process; None elsewhere).
+
+    An unreadable image is reported and counts as one on which nothing was found.
+    """
     loader = build_detection_test_loader(
-        load_labelled(dataset_name), mapper=DatasetMapper(cfg, is_train=False), num_workers=cfg.DATALOADER.NUM_WORKERS
+        load_labelled(dataset_name), mapper=SurvivingMapper(cfg), num_workers=cfg.DATALOADER.NUM_WORKERS
     )
     evaluator = BoxEvaluator(dataset_name, output_dir)
     was_training = detector.training
     detector.eval()
     for inputs in tqdm(loader, desc=description, unit="image", disable=None if comm.is_main_process() else True, leave=False):
-        evaluator.process(inputs, detector(inputs))
+        for sample in inputs:
+            if "unreadable" in sample:
+                logger.warning("Evaluated as empty: %s", sample["unreadable"])
+        readable = [sample for sample in inputs if "unreadable" not in sample]
+        if readable:
+            evaluator.process(readable, detector(readable))
     detector.train(was_training)
     comm.synchronize()
     return evaluator.evaluate()

@@ -51,8 +51,30 @@ def test_best_checkpoint_is_kept_only_when_asked_and_says_what_it_costs(tiny_cfg
     monkeypatch.setattr(hooks.Report, "after_step", lambda self: None)
     AdaptationTrainer(cfg).train()
     best = files.load(tmp_path / "run/model_best_selected_on_target_labels.pth")
-    assert best["iteration"] == 1
+    assert best["iteration"] == 1 and best["best"] == 30.0
     assert files.load(files.last_checkpoint(tmp_path / "run"))["iteration"] == 2
+
+
+def test_a_resumed_run_remembers_its_best(tiny_cfg, tmp_path, monkeypatch):
+    (tmp_path / "run").mkdir()
+    scores = iter([30.0, 10.0, 20.0])
+    monkeypatch.setattr(hooks, "evaluate", lambda cfg, model, iteration: {"teacher/x": {"AP50": next(scores)}})
+    monkeypatch.setattr(hooks.Report, "after_step", lambda self: None)
+    options = (
+        "SOLVER.CHECKPOINT_PERIOD",
+        1,
+        "TEST.EVAL_PERIOD",
+        1,
+        "CHECKPOINT.BEST_ON",
+        "teacher/x/AP50",
+        "DATASETS.TARGET",
+        (),
+    )
+    AdaptationTrainer(tiny_cfg(*options, "SOLVER.MAX_ITER", 2)).train()
+    again = AdaptationTrainer(tiny_cfg(*options, "SOLVER.MAX_ITER", 3))
+    again.resume()
+    again.train()
+    assert files.load(tmp_path / "run/model_best_selected_on_target_labels.pth")["iteration"] == 0
 
 
 def test_a_wrong_metric_for_best_is_named(tiny_cfg, tmp_path, monkeypatch):

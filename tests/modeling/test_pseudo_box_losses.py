@@ -4,10 +4,12 @@ import torch.nn.functional as F
 from detectron2.modeling import build_model
 from detectron2.structures import Boxes, ImageList, Instances, pairwise_iou
 from detectron2.utils.events import EventStorage
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mic_det.adaptation import PseudoBoxes
 from mic_det.errors import UserError
-from mic_det.modeling.pseudo_box_losses import PseudoBoxLosses
+from mic_det.modeling.pseudo_box_losses import PseudoBoxLosses, teacher_weights
 
 BOXES = [[[10.0, 8, 40, 30], [60, 20, 90, 60]], [[30.0, 5, 120, 50]]]
 
@@ -126,6 +128,30 @@ def test_teacher_score_equals_a_loop_over_samples(student, images, monkeypatch):
             weight = label.instances.gt_scores[overlaps.argmax()] if targets[index] == 1 else label.instances.gt_scores.mean()
             total += weight * F.binary_cross_entropy_with_logits(own[index], targets[index].float())
     torch.testing.assert_close(found["loss_rpn_cls"], total / (128 * 2))
+
+
+corner = st.tuples(st.integers(0, 60), st.integers(0, 60), st.integers(1, 60), st.integers(1, 60))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(corner, st.floats(0, 1, width=32)), min_size=1, max_size=5),
+    st.lists(st.tuples(corner, st.booleans()), min_size=1, max_size=8),
+)
+def test_teacher_weights_equal_a_loop(pseudo, samples):
+    def boxes(corners):
+        return Boxes(torch.tensor([[x, y, x + w, y + h] for x, y, w, h in corners], dtype=torch.float32))
+
+    instances = Instances(
+        (200, 200), gt_boxes=boxes([box for box, _ in pseudo]), gt_scores=torch.tensor([score for _, score in pseudo])
+    )
+    is_object = torch.tensor([flag for _, flag in samples])
+    weights = teacher_weights(is_object, boxes([box for box, _ in samples]), instances)
+    mean = sum(score for _, score in pseudo) / len(pseudo)
+    for index, (box, flag) in enumerate(samples):
+        overlaps = pairwise_iou(instances.gt_boxes, boxes([box]))[:, 0]
+        best = {round(pseudo[i][1], 6) for i in range(len(pseudo)) if overlaps[i] == overlaps.max()}
+        assert round(weights[index].item(), 6) in best if flag else weights[index].item() == pytest.approx(mean, abs=1e-5)
 
 
 def test_student_max_is_detached_and_matches_the_published_formula(student, images, monkeypatch):
