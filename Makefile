@@ -25,7 +25,7 @@ lint: setup  ## ruff, format check and spelling
 test: lint  ## lint, then all tests with coverage
 	$(BIN)/python -m pytest --cov=mic_det --cov-report=term:skip-covered $(ARGS)
 
-demo: setup  ## clear streets to fog in about ten minutes on two CPU cores
+demo: setup  ## clear streets to fog in about nine minutes on two CPU cores
 	$(BIN)/python tools/demo.py
 
 study: setup  ## four methods, three seeds on ToyCity (about two hours on two cores)

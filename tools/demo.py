@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""ToyCity from clear weather to fog in about ten minutes on two CPU cores: `make demo`.
+"""ToyCity from clear weather to fog in about nine minutes on two CPU cores: `make demo`.
 
 Trains source-only and MIC, prints one table and writes report.html and summary.json.
 """

@@ -15,7 +15,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--benchmark", default="toycity", help="stem of the configs: toycity or camvid_day2dusk")
     parser.add_argument("--methods", nargs="+", default=("source_only", "mean_teacher", "mic", "oracle"))
-    parser.add_argument("--seeds", type=int, nargs="+", default=(1, 2, 3))
+    parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1, 2))
     parser.add_argument("--output", help="folder of the runs (default output/study/BENCHMARK); finished runs are not repeated")
     parser.add_argument("--report", required=True, help="Markdown file to write")
     parser.add_argument("--jobs", type=int, default=1, help="seeds trained at the same time")

@@ -24,12 +24,13 @@ def once(function, device):
 
 
 class StepParts:
-    """The parts of one training step, each callable alone on a fixed batch."""
+    """The parts of one training step, each callable alone on one batch."""
 
     def __init__(self, trainer):
         self.trainer = trainer
         self.core = trainer.core
         self.batch = trainer.next_batch()
+        trainer.optimizer.zero_grad(set_to_none=True)
         self.images = self.core.student.preprocess_image(self.batch.target)
         self.labels = self.core.pseudo_labels(self.core.teacher_predictions(self.images))
         self.pseudo_boxes = sum(len(label.instances) for label in self.labels) / len(self.labels)
@@ -63,15 +64,14 @@ def run_benchmark(cfg, steps=20, warmup=5):
     trainer.iter = cfg.MODEL.MIC.BURN_IN
     device = trainer.core.device
     with EventStorage() as trainer.storage:
-        parts = StepParts(trainer).functions()
-        pseudo_boxes = StepParts(trainer).pseudo_boxes
-        times = {"step": [], **{name: [] for name in parts}}
-        for index in range(warmup + steps):
+        rounds = []
+        for _ in range(warmup + steps):
             measured = {"step": once(trainer.run_step, device)}
-            measured |= {name: once(function, device) for name, function in parts.items()}
-            for name, seconds in measured.items() if index >= warmup else ():
-                times[name].append(seconds)
-    medians = {name: statistics.median(values) for name, values in times.items()}
+            parts = StepParts(trainer)  # a new batch each time, as in training
+            measured |= {name: once(function, device) for name, function in parts.functions().items()}
+            rounds.append({**measured, "pseudo boxes": parts.pseudo_boxes})
+    medians = {name: statistics.median(entry[name] for entry in rounds[warmup:]) for name in rounds[0]}
+    pseudo_boxes = medians.pop("pseudo boxes")
     step = medians.pop("step")
     floor = sum(medians[name] for name in NETWORK)
     images = cfg.SOLVER.IMS_PER_BATCH + cfg.SOLVER.TARGET_IMS_PER_BATCH

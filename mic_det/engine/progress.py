@@ -26,17 +26,8 @@ class ProgressLine(EventWriter):
             f"{name.removeprefix('loss_')} {value:.3f}" for name, value in values.items() if name.startswith("loss_")
         )
         boxes = "  ".join(f"{label} {values[name]:.1f}" for label, name in BOXES.items() if name in values)
+        total = values.get("total_loss", math.nan)
         logger.info(
-            "%d/%d  %.0f%%  left %s  %.3f s/it  loss %.3f (%s)  %s  lr %.2g",
-            *(
-                done,
-                self.max_iter,
-                100 * done / self.max_iter,
-                left,
-                values["time"],
-                values.get("total_loss", math.nan),
-                losses,
-                boxes,
-            ),
-            values["lr"],
+            f"{done}/{self.max_iter}  {100 * done / self.max_iter:.0f}%  left {left}  {values['time']:.3f} s/it  "
+            f"loss {total:.3f} ({losses})  {boxes}  lr {values['lr']:.2g}"
         )

@@ -1,5 +1,6 @@
 """From command line to a ready config: device, scaling, output folder, log."""
 
+import ctypes
 import logging
 import sys
 from pathlib import Path
@@ -13,6 +14,19 @@ from mic_det.config import load_config
 from mic_det.engine.optimizer import scale_to_batch
 
 logger = logging.getLogger(__name__)
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # malloc.h
+
+
+def keep_freed_memory():
+    """Ask glibc to keep freed memory instead of returning it to the system; does nothing elsewhere.
+
+    On a CPU, every step frees and takes again the same hundreds of megabytes; having the system clear those pages each
+    time cost 7 % of a ToyCity step.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt:
+        for option, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1), (M_TOP_PAD, 2**28)):
+            mallopt(option, value)
 
 
 def fit_to_machine(cfg):
@@ -20,6 +34,8 @@ def fit_to_machine(cfg):
     if cfg.MODEL.DEVICE == "cuda" and not torch.cuda.is_available():
         logger.info("No GPU is visible: running on the CPU (MODEL.DEVICE cpu).")
         cfg.MODEL.DEVICE = "cpu"
+    if cfg.MODEL.DEVICE == "cpu":
+        keep_freed_memory()
     if cfg.SEED < 0:
         cfg.SEED = 0
     return cfg
