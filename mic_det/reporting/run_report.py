@@ -46,7 +46,7 @@ def write_run_report(cfg, model):
         sections.append(report.picture_section(f"Detections on {dataset}", rows))
     if cfg.DATASETS.TARGET:
         sections.append(report.picture_section("Pseudo boxes and masked inputs", pictures.masked_views(cfg, model)))
-    sections += [report.class_section(results, model_name, test) for model_name, test in unique_pairs(results)]
+    sections += [report.class_section(results, cfg.TEST.MODELS[0], dataset) for dataset in cfg.DATASETS.TEST]
     sections.append(report.curve_section({name: folder}))
     page = folder / "report.html"
     source, target = ", ".join(cfg.DATASETS.TRAIN), ", ".join(cfg.DATASETS.TARGET) or "no target"
@@ -54,10 +54,6 @@ def write_run_report(cfg, model):
         page, name, f"{source} to {target}; seed {cfg.SEED}; {cfg.SOLVER.MAX_ITER} iterations.", results, sections
     )
     return page
-
-
-def unique_pairs(results):
-    return list(dict.fromkeys((run["model"], run["test"]) for run in results if run["model"] == "teacher"))
 
 
 def write_summary(path, **content):
