@@ -47,7 +47,7 @@ def test_demo_report_is_self_contained(demo):
         "mic (teacher)",
         "pseudo boxes",
         "removed)",
-        "AP50 per class",
+        "Classes (foggy)",
         "Training",
     ):
         assert part in page
