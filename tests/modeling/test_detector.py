@@ -133,3 +133,8 @@ def test_wrong_names_are_explained(build):
         build("MODEL.MIC.STUDENT", "GeneralisedRCNN")
     with pytest.raises(ValueError, match="MODEL.MIC.INFERENCE"):
         build("MODEL.MIC.INFERENCE", "ema")
+
+
+def test_values_out_of_range_are_one_sentence(build):
+    with pytest.raises(UserError, match="MODEL.MIC: The mask ratio must lie in"):
+        build("MODEL.MIC.MASK.RATIO", 1.5)

@@ -53,14 +53,17 @@ class MaskedConsistencyDetector(nn.Module):
             hint = did_you_mean(name, [known for known, _ in META_ARCH_REGISTRY])
             raise UserError(f"MODEL.MIC.STUDENT names '{name}', which is not a registered meta-architecture.{hint}")
         student = META_ARCH_REGISTRY.get(name)(cfg)
-        return {
-            "student": student,
-            "teacher": EMATeacher(cfg, student),
-            "pseudo_labels": BoxPseudoLabels(cfg),
-            "consistency": MaskedConsistency(cfg),
-            "pseudo_box_losses": PseudoBoxLosses(cfg),
-            "inference": cfg.MODEL.MIC.INFERENCE,
-        }
+        try:
+            return {
+                "student": student,
+                "teacher": EMATeacher(cfg, student),
+                "pseudo_labels": BoxPseudoLabels(cfg),
+                "consistency": MaskedConsistency(cfg),
+                "pseudo_box_losses": PseudoBoxLosses(cfg),
+                "inference": cfg.MODEL.MIC.INFERENCE,
+            }
+        except ValueError as error:  # a value out of range: the user's mistake, not the program's
+            raise UserError(f"MODEL.MIC: {error}") from None
 
     @property
     def device(self):
