@@ -39,14 +39,17 @@ def pair_files(images, labels):
 def find_splits(source):
     """Return {split: [(image, label image)]} for either layout.
 
-    Splits: day_train and day_val are labelled source; dusk_train is the unlabelled target; dusk_test is what evaluation
-    sees. The public layout has a second half of the dusk sequence for it; otherwise it is dusk_train again, whose labels
-    training never reads.
+    Splits: day_train and day_val are labelled source; dusk_train is the unlabelled target; dusk_test is evaluated. The
+    public layout holds the dusk sequence's first half in `train` and its second in `test`; of a folder of dusk images
+    alone, the first half in time is trained on and the second evaluated.
     """
     source = Path(source)
     if (source / "day").is_dir():
-        folders = {"day_train": "day/train", "day_val": "day/val", "dusk_train": "dusk/train", "dusk_test": "dusk/train"}
-        return {split: pair_files(source / path / "images", source / path / "labels") for split, path in folders.items()}
+        day_train, day_val, dusk = (
+            pair_files(source / part / "images", source / part / "labels") for part in ("day/train", "day/val", "dusk/train")
+        )
+        half = len(dusk) // 2
+        return {"day_train": day_train, "day_val": day_val, "dusk_train": dusk[:half], "dusk_test": dusk[half:]}
     if (source / "trainannot").is_dir():
         parts = {part: pair_files(source / part, source / f"{part}annot") for part in ("train", "val", "test")}
 

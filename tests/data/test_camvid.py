@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -48,11 +49,14 @@ def test_public_layout_separates_dusk_by_sequence(tmp_path):
 
 def test_command_on_sorted_folders(tmp_path):
     for part in ("day/train", "day/val", "dusk/train"):
-        write_pair(tmp_path / f"in/{part}/images/x.jpg", tmp_path / f"in/{part}/labels/x.png")
+        for name in ("x", "y"):
+            write_pair(tmp_path / f"in/{part}/images/{name}.jpg", tmp_path / f"in/{part}/labels/{name}.png")
     (tmp_path / "in/day/val/labels/x.png").unlink()
     run = run_script("datasets/prepare_camvid.py", "--source", tmp_path / "in", "--root", tmp_path / "out", check=False)
     assert run.returncode == 1 and "in/day/val/labels/x.png" in run.stdout
-    content = json.loads((tmp_path / "out/annotations/dusk_train.json").read_text())
+    trained, evaluated = (json.loads((tmp_path / f"out/annotations/dusk_{part}.json").read_text()) for part in ("train", "test"))
+    assert [Path(content["images"][0]["file_name"]).name for content in (trained, evaluated)] == ["x.jpg", "y.jpg"]
+    content = trained
     assert len(content["annotations"]) == 2 and content["annotations"][0]["id"] == 1
 
 
@@ -64,6 +68,6 @@ def test_wrong_folder_is_one_sentence(tmp_path):
 @pytest.mark.skipif(not SHARED_CAMVID.is_dir(), reason="CamVid is not on this machine")
 def test_real_images():
     found = convert_camvid(SHARED_CAMVID)
-    assert [len(found[split].coco["images"]) for split in ("day_train", "day_val", "dusk_train")] == [476, 101, 62]
+    assert [len(result.coco["images"]) for result in found.values()] == [476, 101, 31, 31]
     assert all(found["dusk_train"].counts[name] > 20 for name in ("car", "pedestrian", "bicyclist", "sign"))
     assert not any(result.bad_files for result in found.values())
