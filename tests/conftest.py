@@ -48,9 +48,9 @@ def datasets(toycity, monkeypatch):
 
 @pytest.fixture
 def tiny_cfg(datasets, tmp_path):
-    """config(*overrides, name="toycity") -> tiny config that writes to a temporary folder."""
+    """config(*overrides, name="toycity_mic") -> tiny config that writes to a temporary folder."""
 
-    def build(*overrides, name="toycity"):
+    def build(*overrides, name="toycity_mic"):
         options = [*TINY, "OUTPUT_DIR", str(tmp_path / "run"), *overrides]
         return mic_det.load_config(REPOSITORY / f"configs/{name}.yaml", options)
 

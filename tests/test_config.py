@@ -31,19 +31,27 @@ def test_every_config_loads_is_short_and_writes_to_its_own_folder(path):
     adapts = "source_only" not in path.stem and "oracle" not in path.stem
     assert bool(cfg.DATASETS.TARGET) == adapts
     assert (cfg.MODEL.MIC.MASK.RATIO > 0) == ("mean_teacher" not in path.stem)
+    alone = ("source_only", "oracle", "mean_teacher", "mic")
+    assert cfg.MODEL.MIC.ALIGN.ENABLED == (not path.stem.endswith(alone))
+    assert (cfg.MODEL.MIC.LOSS_WEIGHT > 0) == (not path.stem.endswith("sada"))
 
 
 @pytest.mark.parametrize("stem", ["cs2foggy", "toycity", "camvid_day2dusk"])
 def test_methods_of_a_transfer_differ_only_where_they_must(stem):
-    base = mic_det.load_config(REPOSITORY / f"configs/{stem}.yaml")
+    base = mic_det.load_config(REPOSITORY / f"configs/{stem}_mic.yaml")
     for method, allowed in {
         "source_only": {"DATASETS.TARGET", "MODEL.MIC.MASK", "MODEL.MIC.TEACHER", "MODEL.MIC.PSEUDO_LABELS"},
         "oracle": {"DATASETS.TARGET", "DATASETS.TRAIN", "MODEL.MIC.MASK", "MODEL.MIC.TEACHER", "MODEL.MIC.PSEUDO_LABELS"},
         "mean_teacher": {"MODEL.MIC.MASK.RATIO"},
+        "sada": {"MODEL.MIC.LOSS_WEIGHT", "MODEL.MIC.ALIGN.ENABLED"},
     }.items():
-        other = mic_det.load_config(REPOSITORY / f"configs/{stem}_{method}.yaml")
-        differing = {key for key in known_keys(base) if value(base, key) != value(other, key)} - {"OUTPUT_DIR"}
-        assert all(any(key.startswith(prefix) for prefix in allowed) for key in differing), differing
+        compare(base, mic_det.load_config(REPOSITORY / f"configs/{stem}_{method}.yaml"), allowed)
+    compare(base, mic_det.load_config(REPOSITORY / f"configs/{stem}.yaml"), {"MODEL.MIC.ALIGN.ENABLED"})
+
+
+def compare(base, other, allowed):
+    differing = {key for key in known_keys(base) if value(base, key) != value(other, key)} - {"OUTPUT_DIR"}
+    assert all(any(key.startswith(prefix) for prefix in allowed) for key in differing), differing
 
 
 def value(cfg, key):

@@ -1,5 +1,6 @@
-"""The method: masking, the EMA teacher, pseudo-labels and masked consistency. Knows tensors, not configs or files."""
+"""The method: masking, the EMA teacher, pseudo-labels, masked consistency and alignment. Knows tensors, not configs or files."""
 
+from .alignment import DomainFeatures, FeatureAlignment
 from .batch import AdaptationBatch
 from .consistency import MaskedConsistency
 from .masking import BlockMask
@@ -11,7 +12,9 @@ __all__ = [
     "AdaptationBatch",
     "BlockMask",
     "BoxPseudoLabels",
+    "DomainFeatures",
     "EMATeacher",
+    "FeatureAlignment",
     "MaskedConsistency",
     "PhotometricAugmentation",
     "PseudoBoxes",

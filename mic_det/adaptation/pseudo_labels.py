@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import torch
 from detectron2.config import configurable
-from detectron2.structures import Boxes, Instances
+from detectron2.layers import paste_masks_in_image
+from detectron2.structures import BitMasks, Boxes, Instances
 
 
 @dataclass
@@ -12,7 +13,7 @@ class PseudoBoxes:
     """Pseudo-labels of one image.
 
     Attributes:
-        instances: "gt_boxes", "gt_classes" and "gt_scores" (the teacher's, in [0, 1]).
+        instances: "gt_boxes", "gt_classes", "gt_scores" (the teacher's, in [0, 1]) and, when asked for, "gt_masks".
         uncertain: boxes whose score lies in the ignore band; neither object nor background.
     """
 
@@ -24,31 +25,29 @@ class BoxPseudoLabels:
     """Keeps the teacher's confident boxes as labels."""
 
     @configurable
-    def __init__(self, threshold, ignore_threshold=None):
+    def __init__(self, threshold, ignore_threshold=None, masks=False):
         """
         Args:
             threshold: least score (inclusive) of a label: one number, or one per class.
             ignore_threshold: boxes that score at least this but less than `threshold` mark regions to ignore;
                 None turns the band off and makes them background.
+            masks: also keep the teacher's instance masks.
         """
         values = torch.as_tensor(threshold, dtype=torch.float32)
         if values.ndim > 1 or not ((values >= 0) & (values <= 1)).all():
             raise ValueError(f"Pseudo-label thresholds must lie in [0, 1], got {threshold}.")
         self.threshold = values
         self.ignore_threshold = ignore_threshold
+        self.masks = masks
 
     @classmethod
     def from_config(cls, cfg):
         labels = cfg.MODEL.MIC.PSEUDO_LABELS
         per_class = labels.CLASS_THRESHOLDS
-        if per_class and len(per_class) != cfg.MODEL.ROI_HEADS.NUM_CLASSES:
-            raise ValueError(
-                f"MODEL.MIC.PSEUDO_LABELS.CLASS_THRESHOLDS has {len(per_class)} entries for "
-                f"{cfg.MODEL.ROI_HEADS.NUM_CLASSES} classes: give one per class, or none to use THRESHOLD."
-            )
         return {
             "threshold": per_class or labels.THRESHOLD,
             "ignore_threshold": labels.IGNORE_THRESHOLD if labels.IGNORE_THRESHOLD > 0 else None,
+            "masks": labels.MASKS,
         }
 
     def label(self, prediction):
@@ -63,6 +62,8 @@ class BoxPseudoLabels:
         instances.gt_boxes = prediction.pred_boxes[keep]
         instances.gt_classes = classes[keep]
         instances.gt_scores = scores[keep]
+        if self.masks:
+            instances.gt_masks = whole_image_masks(prediction[keep])
         if self.ignore_threshold is None:
             uncertain = prediction.pred_boxes.tensor.new_zeros(0, 4)
         else:
@@ -72,3 +73,9 @@ class BoxPseudoLabels:
     def __call__(self, predictions):
         """Label a list of images; an image without a confident box gets no instances."""
         return [self.label(prediction) for prediction in predictions]
+
+
+def whole_image_masks(prediction):
+    """Predicted masks inside boxes ("pred_masks" Nx1xSxS in [0, 1]) as BitMasks of the whole image."""
+    masks = prediction.pred_masks[:, 0].float()
+    return BitMasks(paste_masks_in_image(masks, prediction.pred_boxes, prediction.image_size, threshold=0.5))

@@ -6,6 +6,7 @@ from pathlib import Path
 from detectron2.data import MetadataCatalog
 from detectron2.utils import comm
 
+from mic_det.config import num_classes, num_classes_key
 from mic_det.data.catalog import load_labelled, load_unlabelled
 from mic_det.data.mapper import TrainingMapper
 from mic_det.data.stream import PositionSampler, Stream
@@ -24,18 +25,15 @@ def check_files(records, name):
         logger.warning("%s: %d of %d images do not exist, e.g. %s.", name, len(missing), len(records), missing[0])
 
 
-def check_classes(names, num_classes):
+def check_classes(names, count, key="MODEL.ROI_HEADS.NUM_CLASSES"):
     """Raise UserError unless all labelled datasets have the same classes and the model as many."""
     classes = {name: list(MetadataCatalog.get(name).get("thing_classes", [])) for name in names}
     first = names[0]
     for name, found in classes.items():
         if found != classes[first]:
             raise UserError(f"'{name}' has the classes {found}, but '{first}' has {classes[first]}: they must be the same.")
-    if len(classes[first]) != num_classes:
-        raise UserError(
-            f"MODEL.ROI_HEADS.NUM_CLASSES is {num_classes}, but '{first}' has {len(classes[first])} classes: "
-            f"{', '.join(classes[first])}."
-        )
+    if len(classes[first]) != count:
+        raise UserError(f"{key} is {count}, but '{first}' has {len(classes[first])} classes: {', '.join(classes[first])}.")
 
 
 def load_source(cfg):
@@ -73,7 +71,7 @@ def check_datasets(cfg):
     load_target(cfg)
     for name in cfg.DATASETS.TEST:
         check_files(load_labelled(name), name)
-    check_classes([*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST], cfg.MODEL.ROI_HEADS.NUM_CLASSES)
+    check_classes([*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST], num_classes(cfg), num_classes_key(cfg))
 
 
 def build_stream(cfg, records, labelled, start_iteration=0):

@@ -40,7 +40,7 @@ class StepParts:
         return {
             "teacher forward": lambda: core.teacher_predictions(images),
             "student source forward+backward": lambda: self.backward(core.student(self.batch.source)),
-            "student masked forward+backward": lambda: self.backward(core.pseudo_box_losses(core.student, images, self.labels)),
+            "student masked forward+backward": lambda: self.backward(core.pseudo_box_losses(images, self.labels)),
             "data": trainer.next_batch,
             "EMA": lambda: core.update_teacher(1),
             "mask and jitter": lambda: core.consistency.view(images.tensor),

@@ -11,21 +11,25 @@ from mic_det.errors import UserError
 logger = logging.getLogger(__name__)
 
 
-def build_optimizer(cfg, model):
-    """SGD or AdamW over the trainable parameters of `model`, with detectron2's parameter groups.
+def build_optimizer(cfg, *modules):
+    """SGD or AdamW over the trainable parameters of the modules, with detectron2's parameter groups for each.
 
     The fused implementations are used because they can skip a step by a flag on the device (`optimizer.found_inf`),
     without the host waiting for it.
     """
     solver = cfg.SOLVER
-    groups = get_default_optimizer_params(
-        model,
-        base_lr=solver.BASE_LR,
-        weight_decay=solver.WEIGHT_DECAY,
-        weight_decay_norm=solver.WEIGHT_DECAY_NORM,
-        bias_lr_factor=solver.BIAS_LR_FACTOR,
-        weight_decay_bias=solver.WEIGHT_DECAY_BIAS,
-    )
+    groups = [
+        group
+        for module in modules
+        for group in get_default_optimizer_params(
+            module,
+            base_lr=solver.BASE_LR,
+            weight_decay=solver.WEIGHT_DECAY,
+            weight_decay_norm=solver.WEIGHT_DECAY_NORM,
+            bias_lr_factor=solver.BIAS_LR_FACTOR,
+            weight_decay_bias=solver.WEIGHT_DECAY_BIAS,
+        )
+    ]
     if solver.OPTIMIZER == "SGD":
         optimizer = torch.optim.SGD(groups, lr=solver.BASE_LR, momentum=solver.MOMENTUM, nesterov=solver.NESTEROV, fused=True)
         start_momentum(optimizer)

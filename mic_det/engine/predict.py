@@ -10,6 +10,7 @@ from detectron2.data import transforms as T
 from detectron2.evaluation.coco_evaluation import instances_to_coco_json
 from tqdm import tqdm
 
+from mic_det.config import num_classes
 from mic_det.data.catalog import class_names
 from mic_det.data.coco import IMAGE_SUFFIXES, read_folder
 from mic_det.errors import UserError
@@ -63,7 +64,7 @@ def predict(cfg, model, source, output, min_score=0.5):
     """
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)
-    predictor, names = Predictor(cfg, model), class_names(cfg.DATASETS.TRAIN[0], cfg.MODEL.ROI_HEADS.NUM_CLASSES)
+    predictor, names = Predictor(cfg, model), class_names(cfg.DATASETS.TRAIN[0], num_classes(cfg))
     run = predict_video if Path(source).suffix.lower() in VIDEO_SUFFIXES else predict_images
     detections, images, unreadable = run(predictor, source, output, names, min_score)
     if not images:

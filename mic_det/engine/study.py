@@ -3,7 +3,6 @@
 import datetime
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import time
@@ -12,16 +11,23 @@ from pathlib import Path
 
 import torch
 
-from mic_det.checkpoint import files
 from mic_det.config import load_config
+from mic_det.engine import burn_in
 from mic_det.errors import UserError
 from mic_det.reporting.markdown import study_report
 from mic_det.reporting.report import read_lines
 from mic_det.reporting.run_report import read_results, write_summary
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-SUFFIXES = {"source_only": "_source_only", "mean_teacher": "_mean_teacher", "mic": "", "oracle": "_oracle"}
-ADAPTING = ("mean_teacher", "mic")
+SUFFIXES = {
+    "source_only": "_source_only",
+    "mean_teacher": "_mean_teacher",
+    "sada": "_sada",
+    "mic": "_mic",
+    "mic_sada": "",
+    "oracle": "_oracle",
+}
+ADAPTING = ("mean_teacher", "sada", "mic", "mic_sada")
 
 
 def config_file(stem, method):
@@ -52,28 +58,14 @@ def train(stem, method, folder, overrides=(), threads=None, quiet=False):
         raise UserError(f"{method} failed; its log is {folder}/log.txt. {run.stderr.strip().splitlines()[-1:]}")
 
 
-def share_burn_in(source_folder, folder, iterations):
-    """Let a run begin where the source-only run was after `iterations`.
-
-    Until the target comes in, an adapting run does exactly what the source-only run does, number by number, so it need not
-    do it again.
-    """
-    checkpoint = Path(source_folder) / f"model_{iterations:07d}.pth"
-    folder = Path(folder)
-    if files.last_checkpoint(folder) is None:
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copy(checkpoint, folder / checkpoint.name)
-        (folder / files.LAST).write_text(checkpoint.name)
-
-
 def train_methods(stem, methods, output, overrides=(), threads=None, quiet=False):
     """Train the methods one after another in `<output>/<method>`; adapting ones share source-only's burn-in."""
-    burn_in = load_config(config_file(stem, "mic"), overrides).MODEL.MIC.BURN_IN
-    keep_burn_in = ("SOLVER.CHECKPOINT_PERIOD", burn_in or 1000, "CHECKPOINT.KEEP", 0)
+    iterations = load_config(config_file(stem, "mic"), overrides).MODEL.MIC.BURN_IN
+    keep_burn_in = ("SOLVER.CHECKPOINT_PERIOD", iterations or 1000, "CHECKPOINT.KEEP", 0)
     for method in methods:
         folder = Path(output) / method
-        if method in ADAPTING and "source_only" in methods and burn_in:
-            share_burn_in(Path(output) / "source_only", folder, burn_in)
+        if method in ADAPTING and "source_only" in methods and iterations:
+            burn_in.share(Path(output) / "source_only", folder, iterations)
         train(stem, method, folder, (*overrides, *keep_burn_in), threads, quiet)
 
 

@@ -18,6 +18,7 @@ from mic_det.checkpoint import files
 from mic_det.checkpoint.weights import load_exactly, load_weights
 from mic_det.data.build import build_stream, check_datasets, load_source, load_target
 from mic_det.data.stream import seeded
+from mic_det.engine import burn_in
 from mic_det.engine.hooks import build_hooks
 from mic_det.engine.meters import Meters
 from mic_det.engine.optimizer import build_optimizer, clip_gradients, gradient_norm
@@ -48,11 +49,13 @@ class AdaptationTrainer(TrainerBase):
             self.core = build_model(cfg)
         load_weights(self.core, cfg.MODEL.WEIGHTS, download)
         self.core.train()
-        self.optimizer = build_optimizer(cfg, self.core.student)
+        self.optimizer = build_optimizer(cfg, *self.core.trained_modules())
         self.scheduler = build_lr_scheduler(cfg, self.optimizer)
         devices = [self.core.device.index or 0] if self.core.device.type == "cuda" else None
-        self.model = create_ddp_model(self.core, broadcast_buffers=False, device_ids=devices)
-        self.parameters = [parameter for parameter in self.core.student.parameters() if parameter.requires_grad]
+        # The domain classifiers have no gradient before adaptation begins.
+        unused = self.core.alignment is not None
+        self.model = create_ddp_model(self.core, broadcast_buffers=False, device_ids=devices, find_unused_parameters=unused)
+        self.parameters = [p for module in self.core.trained_modules() for p in module.parameters() if p.requires_grad]
         self.amp_type = AMP_TYPES[cfg.SOLVER.AMP.DTYPE] if cfg.SOLVER.AMP.ENABLED else None
         self.scaler = torch.amp.GradScaler(self.core.device.type, enabled=self.amp_type is torch.float16)
         self.meters = Meters(self.core.device)
@@ -147,6 +150,7 @@ class AdaptationTrainer(TrainerBase):
             "scheduler": self.scheduler.state_dict(),
             "scaler": self.scaler.state_dict(),
             "meters": self.meters.state_dict(),
+            "student": self.core.adapter.running_state(self.core.student),
             "iteration": self.iter,
         }
 
@@ -162,9 +166,14 @@ class AdaptationTrainer(TrainerBase):
             logger.info("Nothing to resume in %s: starting from the beginning.", self.cfg.OUTPUT_DIR)
             return
         content = files.load(path)
+        if burn_in.lacks_classifiers(content, self):
+            burn_in.add_classifiers(content, self)
         load_exactly(self.core, content["model"], path)
         for name in ("optimizer", "scheduler", "scaler", "meters"):
             getattr(self, name).load_state_dict(content[name])
+        vars(self.core.student).update(content.get("student", {}))
+        for group, rate in zip(self.optimizer.param_groups, self.scheduler.get_lr(), strict=True):
+            group["lr"] = rate
         self.start_iter = content["iteration"] + 1
         if self.start_iter % self.cfg.LOG.PERIOD == 0:
             self.meters.read()  # these values are in the log already

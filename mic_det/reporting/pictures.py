@@ -5,6 +5,7 @@ import torch
 from detectron2.data import DatasetMapper, MetadataCatalog
 from detectron2.structures import BoxMode
 
+from mic_det.config import num_classes
 from mic_det.data.catalog import class_names, load_labelled, load_unlabelled
 from mic_det.data.mapper import TrainingMapper
 from mic_det.data.stream import seeded
@@ -57,7 +58,7 @@ def masked_views(cfg, model, count=3, seed=0):
         model: MaskedConsistencyDetector.
     """
     records = [record for name in cfg.DATASETS.TARGET for record in load_unlabelled(name)]
-    names = class_names(cfg.DATASETS.TRAIN[0], cfg.MODEL.ROI_HEADS.NUM_CLASSES)
+    names = class_names(cfg.DATASETS.TRAIN[0], num_classes(cfg))
     mapper = TrainingMapper(cfg, labelled=False)
     student, rows = model.student, []
     for record in evenly(records, count):

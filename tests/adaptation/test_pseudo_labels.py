@@ -60,9 +60,3 @@ def test_labels_from_inference_mode_can_be_used_in_training():
 def test_impossible_thresholds_are_refused(threshold):
     with pytest.raises(ValueError, match="thresholds"):
         BoxPseudoLabels(threshold)
-
-
-def test_class_thresholds_must_fit_the_classes():
-    cfg = load_config(None, ["MODEL.ROI_HEADS.NUM_CLASSES", 3, "MODEL.MIC.PSEUDO_LABELS.CLASS_THRESHOLDS", (0.5, 0.6)])
-    with pytest.raises(ValueError, match="2 entries for 3 classes"):
-        BoxPseudoLabels(cfg)

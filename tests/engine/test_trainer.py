@@ -76,13 +76,13 @@ def test_burn_in_uses_the_source_only(tiny_cfg):
 @pytest.mark.parametrize("optimizer", ["SGD", "AdamW"])
 def test_a_non_finite_step_is_skipped_and_counted(tiny_cfg, optimizer, monkeypatch):
     trainer = AdaptationTrainer(tiny_cfg("SOLVER.OPTIMIZER", optimizer))
-    forward, poisoned = trainer.core.target_losses, {0, 2}
+    forward, poisoned = trainer.core.masked_losses, {0, 2}
 
-    def target_losses(samples):
-        losses = forward(samples)
+    def masked_losses(images):
+        losses = forward(images)
         return {name: loss * float("nan") for name, loss in losses.items()} if trainer.iter in poisoned else losses
 
-    monkeypatch.setattr(trainer.core, "target_losses", target_losses)
+    monkeypatch.setattr(trainer.core, "masked_losses", masked_losses)
     weights = [{name: p.clone() for name, p in trainer.core.student.named_parameters()}]
     with EventStorage() as trainer.storage:
         for trainer.iter in range(4):
@@ -113,7 +113,7 @@ def test_divergence_stops_with_a_checkpoint_and_a_sentence(tiny_cfg, monkeypatch
     Path(cfg.OUTPUT_DIR).mkdir()
     trainer = AdaptationTrainer(cfg)
     monkeypatch.setattr(
-        trainer.core, "target_losses", lambda samples: {"loss_bad": next(trainer.core.student.parameters()).sum() * float("inf")}
+        trainer.core, "masked_losses", lambda images: {"loss_bad": next(trainer.core.student.parameters()).sum() * float("inf")}
     )
     with pytest.raises(UserError, match=r"not finite in 3 iterations in a row.*model_stopped\.pth.*Lower SOLVER\.BASE_LR"):
         trainer.train()

@@ -138,3 +138,5 @@ def test_wrong_names_are_explained(build):
 def test_values_out_of_range_are_one_sentence(build):
     with pytest.raises(UserError, match="MODEL.MIC: The mask ratio must lie in"):
         build("MODEL.MIC.MASK.RATIO", 1.5)
+    with pytest.raises(UserError, match="2 entries for 8 classes"):
+        build("MODEL.MIC.PSEUDO_LABELS.CLASS_THRESHOLDS", (0.5, 0.6))

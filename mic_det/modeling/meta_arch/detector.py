@@ -4,64 +4,79 @@ import torch
 from detectron2.config import configurable
 from detectron2.modeling import META_ARCH_REGISTRY
 from detectron2.structures import ImageList
+from detectron2.utils.events import get_event_storage
 from torch import nn
 
-from mic_det.adaptation import BoxPseudoLabels, EMATeacher, MaskedConsistency
+from mic_det.adaptation import BoxPseudoLabels, EMATeacher, FeatureAlignment, MaskedConsistency
+from mic_det.config import num_classes
 from mic_det.errors import UserError, did_you_mean
-from mic_det.modeling.pseudo_box_losses import PseudoBoxLosses
+from mic_det.modeling.students import build_adapter
 
 
 @META_ARCH_REGISTRY.register()
 class MaskedConsistencyDetector(nn.Module):
-    """MIC for object detection (Hoyer et al., CVPR 2023) around any two-stage detectron2 detector.
+    """MIC for object detection (Hoyer et al., CVPR 2023) around any detectron2 detector that has a StudentAdapter.
 
-    The state dict holds `student.*` and `teacher.model.*`. In training `forward` takes an AdaptationBatch and returns
-    losses; in evaluation it takes detectron2's list of dicts and returns the predictions of `inference_model`.
+    The state dict holds `student.*`, `teacher.model.*` and, with alignment, `alignment.*`. In training `forward` takes an
+    AdaptationBatch and returns losses; in evaluation it takes detectron2's list of dicts and returns the predictions of
+    `inference_model`.
 
     Attributes:
         diagnostics: what the last training forward saw, as numbers or 0-dim tensors: pseudo boxes per image, their
-            mean score, source boxes per image, removed share of the masked image. The trainer averages and logs them.
+            mean score, source boxes per image, removed share of the masked image, accuracy of the domain classifiers.
+            The trainer averages and logs them.
     """
 
     @configurable
-    def __init__(self, student, teacher, pseudo_labels, consistency, pseudo_box_losses, inference="teacher"):
+    def __init__(self, student, adapter, teacher, pseudo_labels, consistency=None, alignment=None, inference="teacher"):
         """
         Args:
             student: the detector that is trained.
+            adapter: StudentAdapter of its kind.
             teacher: EMATeacher of the student.
             pseudo_labels: BoxPseudoLabels.
-            consistency: MaskedConsistency.
-            pseudo_box_losses: PseudoBoxLosses.
+            consistency: MaskedConsistency; None turns it off.
+            alignment: FeatureAlignment; None turns it off.
             inference: "teacher" or "student", which of them predicts in evaluation mode.
         """
         super().__init__()
         if inference not in ("teacher", "student"):
             raise ValueError(f"MODEL.MIC.INFERENCE must be 'teacher' or 'student', got '{inference}'.")
-        pseudo_box_losses.check_student(student)
         self.student = student
+        self.adapter = adapter
         self.teacher = teacher
         self.pseudo_labels = pseudo_labels
         self.consistency = consistency
-        self.pseudo_box_losses = pseudo_box_losses
+        self.alignment = alignment
         self.inference_model = inference
         self.diagnostics = {}
 
     @classmethod
     def from_config(cls, cfg):
-        name = cfg.MODEL.MIC.STUDENT
+        name, mic = cfg.MODEL.MIC.STUDENT, cfg.MODEL.MIC
         if name not in META_ARCH_REGISTRY:
             hint = did_you_mean(name, [known for known, _ in META_ARCH_REGISTRY])
             raise UserError(f"MODEL.MIC.STUDENT names '{name}', which is not a registered meta-architecture.{hint}")
+        per_class, classes = mic.PSEUDO_LABELS.CLASS_THRESHOLDS, num_classes(cfg)
+        if per_class and len(per_class) != classes:
+            raise UserError(
+                f"MODEL.MIC.PSEUDO_LABELS.CLASS_THRESHOLDS has {len(per_class)} entries for {classes} classes: give one per "
+                "class, or none to use THRESHOLD."
+            )
         student = META_ARCH_REGISTRY.get(name)(cfg)
         try:
+            adapter = build_adapter(cfg, student)
             return {
                 "student": student,
+                "adapter": adapter,
                 "teacher": EMATeacher(cfg, student),
                 "pseudo_labels": BoxPseudoLabels(cfg),
-                "consistency": MaskedConsistency(cfg),
-                "pseudo_box_losses": PseudoBoxLosses(cfg),
-                "inference": cfg.MODEL.MIC.INFERENCE,
+                "consistency": MaskedConsistency(cfg) if mic.LOSS_WEIGHT > 0 else None,
+                "alignment": FeatureAlignment(cfg, **adapter.alignment_shape(student)) if mic.ALIGN.ENABLED else None,
+                "inference": mic.INFERENCE,
             }
+        except UserError:
+            raise
         except ValueError as error:  # a value out of range: the user's mistake, not the program's
             raise UserError(f"MODEL.MIC: {error}") from None
 
@@ -73,6 +88,10 @@ class MaskedConsistencyDetector(nn.Module):
         """The plain detectron2 detector called "teacher" or "student"."""
         return self.teacher.model if name == "teacher" else self.student
 
+    def trained_modules(self):
+        """What the optimizer steps: the student and, when there are any, the domain classifiers."""
+        return [self.student] if self.alignment is None else [self.student, self.alignment]
+
     def update_teacher(self, iteration):
         """Step 1 of an iteration: the teacher moves towards the student."""
         self.teacher.update(self.student, iteration)
@@ -82,32 +101,50 @@ class MaskedConsistencyDetector(nn.Module):
             return self.detector(self.inference_model)(batch)
         boxes = sum(len(sample["instances"]) for sample in batch.source)
         self.diagnostics = {"source_boxes_per_image": boxes / len(batch.source)}
-        losses = self.student(batch.source)
-        if batch.target:
-            losses.update(self.target_losses(batch.target))
+        if not batch.target:
+            return self.student(batch.source)
+        images = self.student.preprocess_image(batch.target)
+        losses = self.student(batch.source) if self.alignment is None else self.aligned_losses(batch.source, images)
+        if self.consistency is not None:
+            losses.update(self.masked_losses(images))
         return losses
 
-    def target_losses(self, samples):
-        """Losses of the masked target images against the teacher's pseudo boxes; {} when there are none."""
-        images = self.student.preprocess_image(samples)
+    def aligned_losses(self, source, images):
+        """The student's losses on labelled samples and those of the domain classifiers on both domains."""
+        losses, *domains = self.adapter.aligned_losses(self.student, source, images)
+        alignment_losses, accuracies = self.alignment(*domains)
+        self.diagnostics.update(accuracies)
+        return {**losses, **alignment_losses}
+
+    def masked_losses(self, images):
+        """Losses of the masked target images (ImageList) against the teacher's pseudo boxes; {} when there are none."""
         labels = self.pseudo_labels(self.teacher_predictions(images))
         counts = [len(label.instances) for label in labels]
         self.diagnostics["pseudo_boxes_per_image"] = sum(counts) / len(counts)
         if not any(counts):
             return {}
         losses, removed = self.consistency(
-            images.tensor,
-            lambda view: self.pseudo_box_losses(self.student, ImageList(view, images.image_sizes), labels),
+            images.tensor, lambda view: self.pseudo_box_losses(ImageList(view, images.image_sizes), labels)
         )
         self.diagnostics["pseudo_score"] = torch.cat([label.instances.gt_scores for label in labels]).mean()
         self.diagnostics["masked_fraction"] = removed
         return losses
 
+    def pseudo_box_losses(self, images, labels):
+        """The student's weighted losses on images (ImageList) against PseudoBoxes, one per image.
+
+        An image without pseudo boxes takes no part, but counts in the mean over images, so that the loss does not depend
+        on how images are grouped into batches, processes and accumulation steps.
+        """
+        chosen = [index for index, label in enumerate(labels) if len(label.instances)]
+        if not chosen:
+            return {}
+        images = ImageList(images.tensor[chosen], [images.image_sizes[index] for index in chosen])
+        with get_event_storage().name_scope("masked"):  # keeps detectron2's own counters apart from the source's
+            losses = self.adapter.losses(self.student, images, [labels[index] for index in chosen])
+        return {name: len(chosen) / len(labels) * loss for name, loss in losses.items()}
+
     @torch.inference_mode()
     def teacher_predictions(self, images):
-        """Detections of the teacher on the complete images, in network-input coordinates."""
-        teacher = self.teacher.model
-        features = teacher.backbone(images.tensor)
-        proposals, _ = teacher.proposal_generator(images, features, None)
-        predictions, _ = teacher.roi_heads(images, features, proposals, None)
-        return predictions
+        """Detections of the teacher on the complete images (ImageList), in network-input coordinates."""
+        return self.adapter.predict(self.teacher.model, images)

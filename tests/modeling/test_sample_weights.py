@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mic_det.adaptation import PseudoBoxes
-from mic_det.errors import UserError
-from mic_det.modeling.pseudo_box_losses import PseudoBoxLosses, teacher_weights
+from mic_det.modeling.sample_weights import SampleWeights, teacher_weights
 
 BOXES = [[[10.0, 8, 40, 30], [60, 20, 90, 60]], [[30.0, 5, 120, 50]]]
 
@@ -26,13 +25,18 @@ def make_labels(boxes=BOXES, scores=((0.9, 0.6), (0.8,)), uncertain=()):
 
 
 @pytest.fixture
-def student(tiny_cfg):
+def model(tiny_cfg):
     torch.manual_seed(0)
-    model = build_model(tiny_cfg()).student
+    return build_model(tiny_cfg()).train()
+
+
+@pytest.fixture
+def student(model):
+    student = model.student
     # Scores of an untrained head are all equal; make them differ, so that weights matter.
-    torch.nn.init.normal_(model.roi_heads.box_predictor.cls_score.weight, std=0.5)
-    torch.nn.init.normal_(model.proposal_generator.rpn_head.objectness_logits.weight, std=0.5)
-    return model.train()
+    torch.nn.init.normal_(student.roi_heads.box_predictor.cls_score.weight, std=0.5)
+    torch.nn.init.normal_(student.proposal_generator.rpn_head.objectness_logits.weight, std=0.5)
+    return student
 
 
 @pytest.fixture
@@ -41,10 +45,17 @@ def images():
     return ImageList(torch.randn(2, 3, 64, 128), [(64, 128)] * 2)
 
 
-def run(student, images, labels, seed=2, **options):
-    torch.manual_seed(seed)
-    with EventStorage():
-        return PseudoBoxLosses(**options)(student, images, labels)
+@pytest.fixture
+def run(model, student):
+    def run(student, images, labels, seed=2, weighting="teacher_score", box_regression=False, rpn_weight_gradient=False):
+        model.adapter.weights = SampleWeights(weighting)
+        model.adapter.box_regression = box_regression
+        model.adapter.rpn_weight_gradient = rpn_weight_gradient
+        torch.manual_seed(seed)
+        with EventStorage():
+            return model.pseudo_box_losses(images, labels)
+
+    return run
 
 
 def detectron2_losses(student, images, labels, seed=2):
@@ -57,7 +68,7 @@ def detectron2_losses(student, images, labels, seed=2):
     return losses
 
 
-def test_weights_of_one_give_detectron2s_own_losses(student, images):
+def test_weights_of_one_give_detectron2s_own_losses(run, student, images):
     found = run(student, images, make_labels(), weighting="none", box_regression=True)
     expected = detectron2_losses(student, images, make_labels())
     assert set(found) == set(expected)
@@ -65,13 +76,13 @@ def test_weights_of_one_give_detectron2s_own_losses(student, images):
         torch.testing.assert_close(found[name], value)
 
 
-def test_full_teacher_scores_give_the_unweighted_losses(student, images):
+def test_full_teacher_scores_give_the_unweighted_losses(run, student, images):
     sure = make_labels(scores=((1.0, 1.0), (1.0,)))
     for name, value in run(student, images, sure, weighting="teacher_score").items():
         torch.testing.assert_close(value, run(student, images, sure, weighting="none")[name])
 
 
-def test_losses_are_linear_in_teacher_scores(student, images):
+def test_losses_are_linear_in_teacher_scores(run, student, images):
     full, half = make_labels(), make_labels(scores=((0.45, 0.3), (0.4,)))
     expected = run(student, images, full)
     for name, value in run(student, images, half).items():
@@ -99,7 +110,7 @@ def capture_samples(student, monkeypatch):
     return seen
 
 
-def test_teacher_score_equals_a_loop_over_samples(student, images, monkeypatch):
+def test_teacher_score_equals_a_loop_over_samples(run, student, images, monkeypatch):
     seen = capture_samples(student, monkeypatch)
     labels = make_labels()
     found = run(student, images, labels, weighting="teacher_score")
@@ -154,7 +165,7 @@ def test_teacher_weights_equal_a_loop(pseudo, samples):
         assert round(weights[index].item(), 6) in best if flag else weights[index].item() == pytest.approx(mean, abs=1e-5)
 
 
-def test_student_max_is_detached_and_matches_the_published_formula(student, images, monkeypatch):
+def test_student_max_is_detached_and_matches_the_published_formula(run, student, images, monkeypatch):
     seen = capture_samples(student, monkeypatch)
     found = run(student, images, make_labels(), weighting="student_max")
     scores = seen["predictions"][0]
@@ -167,7 +178,7 @@ def test_student_max_is_detached_and_matches_the_published_formula(student, imag
     torch.testing.assert_close(own, reference)
 
 
-def test_no_box_regression_means_no_gradient_to_box_coordinates(student, images):
+def test_no_box_regression_means_no_gradient_to_box_coordinates(run, student, images):
     losses = run(student, images, make_labels())
     assert set(losses) == {"loss_rpn_cls", "loss_cls"}
     sum(losses.values()).backward()
@@ -176,7 +187,7 @@ def test_no_box_regression_means_no_gradient_to_box_coordinates(student, images)
     assert student.backbone.bottom_up.stem.conv1.weight.grad.abs().sum() > 0
 
 
-def test_images_without_pseudo_boxes_only_count_in_the_mean(student, images):
+def test_images_without_pseudo_boxes_only_count_in_the_mean(run, student, images):
     labels = make_labels(boxes=[BOXES[0], []], scores=((0.9, 0.6), ()))
     alone = run(student, ImageList(images.tensor[:1], images.image_sizes[:1]), labels[:1])
     for name, value in run(student, images, labels).items():
@@ -184,7 +195,7 @@ def test_images_without_pseudo_boxes_only_count_in_the_mean(student, images):
     assert run(student, images, make_labels(boxes=[[], []], scores=((), ()))) == {}
 
 
-def test_uncertain_regions_are_ignored_as_background(student, images):
+def test_uncertain_regions_are_ignored_as_background(run, student, images):
     covers_all = make_labels(uncertain=[[0, 0, 128, 64]])
     # Only foreground is left; weights of one make it detectron2's loss over foreground samples.
     with_band = run(student, images, covers_all, weighting="none")
@@ -197,11 +208,21 @@ def test_uncertain_regions_are_ignored_as_background(student, images):
 
 def test_unknown_weighting_is_refused():
     with pytest.raises(ValueError, match="teacher_score, student_max, none"):
-        PseudoBoxLosses(weighting="prob")
+        SampleWeights("prob")
 
 
-def test_students_that_cannot_be_weighted_are_named(tiny_cfg):
-    with pytest.raises(UserError, match=r"RetinaNet.*RPN and StandardROIHeads"):
-        build_model(tiny_cfg("MODEL.MIC.STUDENT", "RetinaNet", "MODEL.RETINANET.IN_FEATURES", ["p2", "p3", "p4", "p5", "p6"]))
-    with pytest.raises(UserError, match="CascadeROIHeads"):
-        build_model(tiny_cfg("MODEL.ROI_HEADS.NAME", "CascadeROIHeads", "MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG", True))
+def test_reference_switch_lets_the_gradient_through_the_objectness_weight(run, student, images, monkeypatch):
+    """w = sigmoid(o) not detached: the loss of a positive is -p ln p, of a negative -p ln(1 - p)."""
+    seen = capture_samples(student, monkeypatch)
+    loss = run(student, images, make_labels(), weighting="student_max", rpn_weight_gradient=True)["loss_rpn_cls"]
+    logits = torch.cat([level.permute(0, 2, 3, 1).flatten(1) for level in seen["rpn_outputs"][0]], dim=1)
+    targets = torch.stack(seen["anchor_labels"][0])
+    p = logits[targets >= 0].sigmoid()
+    expected = torch.where(targets[targets >= 0] == 1, -p * p.log(), -p * (1 - p).log()).sum() / (128 * 2)
+    torch.testing.assert_close(loss, expected)
+    weight = student.proposal_generator.rpn_head.objectness_logits.weight
+    own, reference = (torch.autograd.grad(value, weight, retain_graph=True)[0] for value in (loss, expected))
+    torch.testing.assert_close(own, reference)
+    detached = run(student, images, make_labels(), weighting="student_max")["loss_rpn_cls"]
+    torch.testing.assert_close(detached, expected)
+    assert not torch.allclose(torch.autograd.grad(detached, weight)[0], reference)

@@ -1,0 +1,255 @@
+"""Adversarial feature alignment: domain classifiers per pyramid level (Chen et al., SADA, IJCV 2021; DA Faster R-CNN, CVPR 2018)."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from detectron2.config import configurable
+from detectron2.modeling.poolers import ROIPooler, assign_boxes_to_levels
+from detectron2.structures import Boxes, ImageList
+from torch import nn
+
+SOURCE, TARGET = 1.0, 0.0  # domain labels
+CONSISTENCY_GRID = 7  # bins per side when an image-level map is averaged over a box
+
+
+class ScaleGradient(torch.autograd.Function):
+    """Identity whose gradient is multiplied by `factor`; a negative one reverses it (Ganin & Lempitsky, ICML 2015)."""
+
+    @staticmethod
+    def forward(ctx, values, factor):
+        ctx.factor = factor
+        return values.view_as(values)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient * ctx.factor, None
+
+
+@dataclass
+class DomainFeatures:
+    """What a student computed on the images of one domain.
+
+    Attributes:
+        images: ImageList of N images.
+        maps: feature maps NxCxHxW, one per pyramid level, finest first.
+        boxes: N Boxes, the sampled regions; None for a student without regions.
+        instances: RxD box features of all regions, in the order of `boxes`; None likewise.
+    """
+
+    images: ImageList
+    maps: list[torch.Tensor]
+    boxes: list[Boxes] | None = None
+    instances: torch.Tensor | None = None
+
+    def valid(self):
+        """Nx1xHxW bool at the finest level: False where an image is only padding."""
+        height, width = self.maps[0].shape[-2:]
+        sizes = torch.tensor(self.images.image_sizes, device=self.maps[0].device)
+        limits = sizes * torch.tensor([height, width], device=sizes.device)
+        padded = torch.tensor(self.images.tensor.shape[-2:], device=sizes.device)
+        # A cell counts when its upper left corner lies in the image.
+        rows = torch.arange(height, device=sizes.device) * padded[0] < limits[:, :1]
+        columns = torch.arange(width, device=sizes.device) * padded[1] < limits[:, 1:]
+        return (rows[:, :, None] & columns[:, None, :])[:, None]
+
+
+class ImageClassifiers(nn.Module):
+    """One pixel-wise domain classifier per pyramid level (SADA, section 3.2)."""
+
+    def __init__(self, channels, levels, hidden=512):
+        super().__init__()
+        self.levels = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(channels, hidden, 1), nn.ReLU(inplace=True), nn.Conv2d(hidden, 1, 1)) for _ in range(levels)
+        )
+        initialise(self, std=0.001)
+
+    def forward(self, maps):
+        """L maps NxCxHxW -> L logit maps Nx1xHxW; positive means source."""
+        return [classifier(values) for classifier, values in zip(self.levels, maps, strict=True)]
+
+
+class InstanceClassifiers(nn.Module):
+    """One domain classifier of box features per RoI level (SADA, section 3.3)."""
+
+    def __init__(self, features, levels, hidden=1024, level_zero_only=False):
+        """
+        Args:
+            level_zero_only: classify only RoIs of the finest level and give the others logit 0, as the published code does.
+        """
+        super().__init__()
+        self.levels = nn.ModuleList(
+            nn.Sequential(
+                *(nn.Linear(features, hidden), nn.ReLU(inplace=True), nn.Dropout(0.5)),
+                *(nn.Linear(hidden, hidden), nn.ReLU(inplace=True), nn.Dropout(0.5)),
+                nn.Linear(hidden, 1),
+            )
+            for _ in range(levels)
+        )
+        self.level_zero_only = level_zero_only
+        initialise(self, std=0.01)
+
+    def forward(self, features, levels):
+        """RxD features and R level indices -> R logits; positive means source."""
+        if self.level_zero_only:
+            return torch.where(levels == 0, self.levels[0](features)[:, 0], 0.0)
+        # Every classifier sees all features and the right one is picked: cheaper than making the host wait for a selection.
+        return torch.cat([classifier(features) for classifier in self.levels], dim=1).gather(1, levels[:, None])[:, 0]
+
+
+def initialise(module, std):
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.normal_(layer.weight, std=std)
+            nn.init.zeros_(layer.bias)
+
+
+class FeatureAlignment(nn.Module):
+    """Makes the features of both domains indistinguishable to domain classifiers (SADA, equations 1-6).
+
+    The classifiers learn from the full gradient; what reaches the student's features is scaled: reversed by
+    `image_gradient` and `instance_gradient` for the two adversarial losses, and not reversed but multiplied by
+    `consistency_gradient` times those for the consistency between image- and instance-level predictions.
+    """
+
+    @configurable
+    def __init__(
+        self,
+        image_classifiers,
+        instance_classifiers=None,
+        box_pooler=None,
+        *,
+        weights=(1.0, 1.0, 1.0),
+        image_gradient=0.025,
+        instance_gradient=0.1,
+        consistency_gradient=0.1,
+        include_padding=False,
+    ):
+        """
+        Args:
+            image_classifiers: ImageClassifiers.
+            instance_classifiers: InstanceClassifiers, or None for a student without regions.
+            box_pooler: ROIPooler of the RoI levels, which tells a box's level.
+            weights: factors of the image, instance and consistency losses; what has 0 is not computed.
+            image_gradient, instance_gradient: strength of the gradient reversal.
+            consistency_gradient: factor on both for the consistency loss.
+            include_padding: also classify the padding of images, as the published code does.
+        """
+        super().__init__()
+        self.image_classifiers = image_classifiers
+        self.instance_classifiers = instance_classifiers
+        self.pooler = box_pooler
+        self.image_weight, self.instance_weight, self.consistency_weight = weights
+        self.image_gradient = image_gradient
+        self.instance_gradient = instance_gradient
+        self.consistency_gradient = consistency_gradient
+        self.include_padding = include_padding
+
+    @classmethod
+    def from_config(cls, cfg, channels, levels, instance_features=None, box_pooler=None):
+        """
+        Args:
+            channels, levels: of the student's feature maps.
+            instance_features: size of a box feature; None without regions.
+            box_pooler: the student's ROIPooler.
+        """
+        align, reference = cfg.MODEL.MIC.ALIGN, cfg.MODEL.MIC.REFERENCE
+        weights = [align.IMAGE_WEIGHT, align.INSTANCE_WEIGHT, align.CONSISTENCY_WEIGHT]
+        arguments = {"image_classifiers": ImageClassifiers(channels, levels, align.IMAGE_DIM)}
+        if instance_features is None:
+            weights[1:] = [0.0, 0.0]
+        else:
+            scales = [pooler.spatial_scale for pooler in box_pooler.level_poolers]
+            arguments["instance_classifiers"] = InstanceClassifiers(
+                instance_features, len(scales), align.INSTANCE_DIM, reference.INSTANCE_LEVEL_ZERO_ONLY
+            )
+            arguments["box_pooler"] = ROIPooler(
+                *(CONSISTENCY_GRID, scales, 2, "ROIAlign"), box_pooler.canonical_box_size, box_pooler.canonical_level
+            )
+        return {
+            **arguments,
+            "weights": weights,
+            "image_gradient": align.IMAGE_GRADIENT,
+            "instance_gradient": align.INSTANCE_GRADIENT,
+            "consistency_gradient": align.CONSISTENCY_GRADIENT,
+            "include_padding": reference.ALIGN_PADDING,
+        }
+
+    def forward(self, source, target):
+        """Return (losses, diagnostics) for the DomainFeatures of both domains.
+
+        Losses: "loss_align_image", "loss_align_instance", "loss_align_consistency", weighted. Diagnostics: the share of
+        pixels and RoIs whose domain the classifiers tell right, 0.5 when they are at a loss, as 0-dim tensors.
+        """
+        losses, diagnostics = {}, {}
+        if self.image_weight > 0:
+            loss, accuracy = self.image_loss(source, target)
+            losses["loss_align_image"] = self.image_weight * loss
+            diagnostics["align_image_accuracy"] = accuracy
+        if self.instance_weight > 0:
+            loss, accuracy = self.instance_loss(source, target)
+            losses["loss_align_instance"] = self.instance_weight * loss
+            diagnostics["align_instance_accuracy"] = accuracy
+        if self.consistency_weight > 0:
+            losses["loss_align_consistency"] = self.consistency_weight * self.consistency_loss(source, target)
+        return losses, diagnostics
+
+    def image_logits(self, domain, gradient):
+        return self.image_classifiers([ScaleGradient.apply(values, gradient) for values in domain.maps])
+
+    def instance_logits(self, domain, gradient):
+        levels = assign_boxes_to_levels(
+            domain.boxes,
+            self.pooler.min_level,
+            self.pooler.max_level,
+            self.pooler.canonical_box_size,
+            self.pooler.canonical_level,
+        )
+        return self.instance_classifiers(ScaleGradient.apply(domain.instances, gradient), levels)
+
+    def image_loss(self, source, target):
+        """Mean cross-entropy over the pixels of all levels, each level enlarged to the finest one, and the accuracy."""
+        total = correct = count = 0
+        for domain, label in ((source, SOURCE), (target, TARGET)):
+            size = domain.maps[0].shape[-2:]
+            logits = torch.cat(
+                [
+                    F.interpolate(level.float(), size, mode="bilinear", align_corners=True)
+                    for level in self.image_logits(domain, -self.image_gradient)
+                ],
+                dim=1,
+            )
+            valid = logits.new_ones(()) if self.include_padding else domain.valid().to(logits.dtype)
+            valid = valid.expand_as(logits)
+            total = total + (valid * cross_entropy(logits, label)).sum()
+            correct = correct + (valid * is_right(logits, label)).sum()
+            count = count + valid.sum()
+        return total / count, correct / count
+
+    def instance_loss(self, source, target):
+        """Mean cross-entropy over all regions, and the accuracy."""
+        losses, right = [], []
+        for domain, label in ((source, SOURCE), (target, TARGET)):
+            logits = self.instance_logits(domain, -self.instance_gradient).float()
+            losses.append(cross_entropy(logits, label))
+            right.append(is_right(logits, label))
+        return torch.cat(losses).mean(), torch.cat(right).mean()
+
+    def consistency_loss(self, source, target):
+        """Mean distance between a region's probability of being source and that of the image pixels below it."""
+        differences = []
+        for domain in (source, target):
+            maps = self.image_logits(domain, self.image_gradient * self.consistency_gradient)
+            maps = [level.float().sigmoid() for level in maps[: len(self.pooler.level_poolers)]]
+            below = self.pooler(maps, domain.boxes).mean(dim=(1, 2, 3))
+            own = self.instance_logits(domain, self.instance_gradient * self.consistency_gradient).float().sigmoid()
+            differences.append((below - own).abs())
+        return torch.cat(differences).mean()
+
+
+def cross_entropy(logits, label):
+    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, label), reduction="none")
+
+
+def is_right(logits, label):
+    return ((logits.detach() > 0) == (label == SOURCE)).float()

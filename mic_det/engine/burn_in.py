@@ -1,0 +1,36 @@
+"""One burn-in for several methods.
+
+Until the target comes in, an adapting run does exactly what the source-only run does, number by number, so it need not do it
+again. Domain classifiers have not been trained by then: they are as they were initialised.
+"""
+
+import shutil
+from pathlib import Path
+
+from mic_det.checkpoint import files
+
+CLASSIFIERS = "alignment."
+
+
+def share(source_folder, folder, iterations):
+    """Let the run in `folder` begin where the source-only run was after `iterations`."""
+    checkpoint = Path(source_folder) / f"model_{iterations:07d}.pth"
+    folder = Path(folder)
+    if files.last_checkpoint(folder) is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(checkpoint, folder / checkpoint.name)
+        (folder / files.LAST).write_text(checkpoint.name)
+
+
+def lacks_classifiers(content, trainer):
+    """Whether a checkpoint is one from the burn-in of a run without alignment, and `trainer` aligns."""
+    has = any(name.startswith(CLASSIFIERS) for name in content["model"])
+    return trainer.core.alignment is not None and not has and content["iteration"] < trainer.cfg.MODEL.MIC.BURN_IN
+
+
+def add_classifiers(content, trainer):
+    """Complete such a checkpoint, in place, with the trainer's own untrained classifiers."""
+    content["model"] |= {name: value for name, value in trainer.core.state_dict().items() if name.startswith(CLASSIFIERS)}
+    groups = content["optimizer"]["param_groups"]
+    groups += trainer.optimizer.state_dict()["param_groups"][len(groups) :]
+    content["scheduler"]["base_lrs"] = trainer.scheduler.base_lrs
