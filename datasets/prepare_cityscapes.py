@@ -25,11 +25,12 @@ def main():
     parser.add_argument("--foggy", type=fog_levels, default=(), metavar="BETA", help="0.005, 0.01, 0.02 or all")
     parser.add_argument("--splits", nargs="+", default=("train", "val"))
     parser.add_argument("--drop-fragments", action="store_true")
+    parser.add_argument("--masks", action="store_true", help="also write instance masks, for Mask R-CNN")
     args = parser.parse_args()
     results = {}
     for split in args.splits:
         path = annotation_file(args.root, split, args.foggy)
-        results[path] = convert_split(args.root, split, args.foggy, args.drop_fragments)
+        results[path] = convert_split(args.root, split, args.foggy, args.drop_fragments, args.masks)
         write_json(path, results[path].coco)
     return print_conversions(results)
 

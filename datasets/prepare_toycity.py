@@ -33,10 +33,11 @@ def main():
     parser.add_argument("--betas", type=float, nargs="+", default=DEFAULT_BETAS, help="fog densities per metre")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--masks", action="store_true", help="also write instance masks, for Mask R-CNN")
     args = parser.parse_args()
     if args.train < 1 or args.val < 1:
         raise UserError("--train and --val must be at least 1.")
-    results = make_toycity(args.root, args.train, args.val, args.size, args.betas, args.seed, args.workers)
+    results = make_toycity(args.root, args.train, args.val, args.size, args.betas, args.seed, args.workers, args.masks)
     return print_conversions(results)
 
 

@@ -89,6 +89,8 @@ def add_mic_config(cfg):
     # Add a box around the whole image to the target's proposals.
     cfg.MODEL.MIC.REFERENCE.TARGET_IMAGE_BOX = False
 
+    add_backbone_config(cfg)
+
     # Unlabelled target: registered datasets, folders of images or COCO JSON files; their labels are never read.
     cfg.DATASETS.TARGET = ()
     # Strength of brightness, contrast and saturation jitter of labelled training images; 0 is off.
@@ -108,7 +110,11 @@ def add_mic_config(cfg):
     cfg.SOLVER.MAX_BAD_STEPS = 20
     # Clip the norm of the whole gradient to this; 0 is off.
     cfg.SOLVER.CLIP_NORM = 0.0
+    # Factor on the learning rate from each transformer block of a ViT to the one below; 1 is off, ViTDet has 0.7.
+    cfg.SOLVER.VIT_LAYER_DECAY = 1.0
 
+    # Metrics beside COCO's AP, AP50 and AP75: voc07 (11 recalls), voc12 (exact area), both at IoU 0.5.
+    cfg.TEST.VOC_METRICS = ()
     # Which detectors to evaluate: teacher, student or both.
     cfg.TEST.MODELS = ("teacher", "student")
 
@@ -127,6 +133,39 @@ def add_mic_config(cfg):
     # Warn when there are this many times more pseudo boxes than source boxes per image.
     cfg.LOG.RUNAWAY_FACTOR = 3.0
     return cfg
+
+
+def add_backbone_config(cfg):
+    """Keys of the backbones that mic-det adds to detectron2's."""
+    cfg.MODEL.VGG = CN()
+    # Outputs of VGG16 without FPN: conv1 to conv5 (strides 1 to 16) and pool5 (stride 32).
+    cfg.MODEL.VGG.OUT_FEATURES = ("conv5",)
+
+    cfg.MODEL.VIT = CN()
+    # Side in pixels of the training images that positions are laid out for; other sizes are interpolated.
+    cfg.MODEL.VIT.IMG_SIZE = 1024
+    # Side of a patch in pixels.
+    cfg.MODEL.VIT.PATCH_SIZE = 16
+    # Channels: 768 is ViT-B, 1024 ViT-L.
+    cfg.MODEL.VIT.EMBED_DIM = 768
+    # Transformer blocks: 12 is ViT-B, 24 ViT-L.
+    cfg.MODEL.VIT.DEPTH = 12
+    # Attention heads: 12 is ViT-B, 16 ViT-L.
+    cfg.MODEL.VIT.NUM_HEADS = 12
+    # Side in patches of the attention windows.
+    cfg.MODEL.VIT.WINDOW_SIZE = 14
+    # Blocks that attend to the whole image instead of windows.
+    cfg.MODEL.VIT.GLOBAL_BLOCKS = (2, 5, 8, 11)
+    # Rate of stochastic depth.
+    cfg.MODEL.VIT.DROP_PATH = 0.1
+
+    cfg.MODEL.TIMM = CN()
+    # Model name in timm; it must give feature maps of strides 4, 8, 16 and 32.
+    cfg.MODEL.TIMM.NAME = "convnext_tiny"
+    # Local file of timm's pretrained weights; empty for random ones.
+    cfg.MODEL.TIMM.PRETRAINED_FILE = ""
+    # Replace batch normalisation, whose statistics of two domains would mix, by its frozen form.
+    cfg.MODEL.TIMM.FREEZE_BN = True
 
 
 def known_keys(cfg, prefix=""):

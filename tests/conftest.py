@@ -35,7 +35,7 @@ TINY = [
 def toycity(tmp_path_factory):
     """The datasets' folder with a ToyCity of 8 + 4 scenes of 128x64, as DETECTRON2_DATASETS."""
     root = tmp_path_factory.mktemp("datasets")
-    make_toycity(root / "toycity", train=8, val=4, size=(128, 64), workers=1)
+    make_toycity(root / "toycity", train=8, val=4, size=(128, 64), workers=1, masks=True)
     os.environ["DETECTRON2_DATASETS"] = str(root)
     return root
 

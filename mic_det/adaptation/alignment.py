@@ -1,4 +1,4 @@
-"""Adversarial feature alignment: domain classifiers per pyramid level (Chen et al., SADA, IJCV 2021; DA Faster R-CNN, CVPR 2018)."""
+"""Adversarial feature alignment by domain classifiers per level (Chen et al., SADA, IJCV 2021; DA Faster R-CNN, CVPR 2018)."""
 
 from dataclasses import dataclass
 

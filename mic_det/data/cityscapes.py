@@ -4,6 +4,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from pycocotools import mask as mask_codes
 from tqdm import tqdm
 
 from mic_det.data.conversion import Conversion
@@ -32,10 +33,11 @@ def has_tiny_fragment(mask):
     return any(len(contour) <= 2 for contour in contours)
 
 
-def find_objects(instance_ids, drop_fragments=False):
+def find_objects(instance_ids, drop_fragments=False, masks=False):
     """Return (annotations without ids, number dropped) for one HxW map of 1000 * label id + n; crowds (< 1000) are skipped.
 
-    Boxes are XYWH in pixels and include both border pixels; the area is the number of pixels.
+    Boxes are XYWH in pixels and include both border pixels; the area is the number of pixels. With `masks`, the pixels
+    themselves are in "segmentation", run-length encoded.
     """
     objects, dropped = [], 0
     for value in np.unique(instance_ids[instance_ids >= 1000]):
@@ -48,7 +50,11 @@ def find_objects(instance_ids, drop_fragments=False):
             dropped += 1
             continue
         bbox = [int(x0), int(y0), int(x1 - x0), int(y1 - y0)]
-        objects.append({"category_id": category, "bbox": bbox, "area": len(rows), "iscrowd": 0})
+        item = {"category_id": category, "bbox": bbox, "area": len(rows), "iscrowd": 0}
+        if masks:
+            code = mask_codes.encode(np.asfortranarray(instance_ids == value, dtype=np.uint8))
+            item["segmentation"] = {"size": code["size"], "counts": code["counts"].decode()}
+        objects.append(item)
     return objects, dropped
 
 
@@ -59,7 +65,7 @@ def image_names(label_name, betas):
     return [f"leftImg8bit_foggy/{label_name}_leftImg8bit_foggy_beta_{beta:g}.png" for beta in betas]
 
 
-def convert_split(root, split, betas=(), drop_fragments=False):
+def convert_split(root, split, betas=(), drop_fragments=False, masks=False):
     """Convert one split of a Cityscapes-layout `root`.
 
     Images without objects stay; ids start at 1 because COCO evaluation takes a match to annotation 0 for no match.
@@ -80,7 +86,7 @@ def convert_split(root, split, betas=(), drop_fragments=False):
         if instance_ids is None:
             result.bad_files.append(str(label_file))
             continue
-        objects, dropped = find_objects(instance_ids, drop_fragments)
+        objects, dropped = find_objects(instance_ids, drop_fragments, masks)
         result.dropped += dropped
         label_name = str(label_file.relative_to(root / "gtFine")).removesuffix(suffix)
         for name in image_names(label_name, betas):

@@ -1,8 +1,10 @@
 """Optimizer, gradient norm and batch-size scaling."""
 
 import logging
+from functools import partial
 
 import torch
+from detectron2.modeling.backbone.vit import get_vit_lr_decay_rate
 from detectron2.solver import get_default_optimizer_params
 from detectron2.solver.build import maybe_add_gradient_clipping
 
@@ -18,18 +20,7 @@ def build_optimizer(cfg, *modules):
     without the host waiting for it.
     """
     solver = cfg.SOLVER
-    groups = [
-        group
-        for module in modules
-        for group in get_default_optimizer_params(
-            module,
-            base_lr=solver.BASE_LR,
-            weight_decay=solver.WEIGHT_DECAY,
-            weight_decay_norm=solver.WEIGHT_DECAY_NORM,
-            bias_lr_factor=solver.BIAS_LR_FACTOR,
-            weight_decay_bias=solver.WEIGHT_DECAY_BIAS,
-        )
-    ]
+    groups = [group for module in modules for group in parameter_groups(cfg, module)]
     if solver.OPTIMIZER == "SGD":
         optimizer = torch.optim.SGD(groups, lr=solver.BASE_LR, momentum=solver.MOMENTUM, nesterov=solver.NESTEROV, fused=True)
         start_momentum(optimizer)
@@ -38,6 +29,23 @@ def build_optimizer(cfg, *modules):
     else:
         raise UserError(f"SOLVER.OPTIMIZER must be SGD or AdamW, got '{solver.OPTIMIZER}'.")
     return maybe_add_gradient_clipping(cfg, optimizer)
+
+
+def parameter_groups(cfg, module):
+    """Learning rates and weight decays by kind of parameter; with SOLVER.VIT_LAYER_DECAY, also by depth in a ViT."""
+    solver = cfg.SOLVER
+    decay = None
+    if solver.VIT_LAYER_DECAY != 1:
+        decay = partial(get_vit_lr_decay_rate, lr_decay_rate=solver.VIT_LAYER_DECAY, num_layers=cfg.MODEL.VIT.DEPTH)
+    return get_default_optimizer_params(
+        module,
+        base_lr=solver.BASE_LR,
+        weight_decay=solver.WEIGHT_DECAY,
+        weight_decay_norm=solver.WEIGHT_DECAY_NORM,
+        bias_lr_factor=solver.BIAS_LR_FACTOR,
+        weight_decay_bias=solver.WEIGHT_DECAY_BIAS,
+        lr_factor_func=decay,
+    )
 
 
 def start_momentum(optimizer):

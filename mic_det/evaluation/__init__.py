@@ -1,4 +1,4 @@
-from .coco import BoxEvaluator, coco_box_metrics
+from .coco import BoxEvaluator, all_metrics
 from .run import evaluate, evaluate_detector
 
-__all__ = ["BoxEvaluator", "coco_box_metrics", "evaluate", "evaluate_detector"]
+__all__ = ["BoxEvaluator", "all_metrics", "evaluate", "evaluate_detector"]

@@ -1,4 +1,4 @@
-"""COCO box metrics with per-class AP50 and a correct overall value for a single class."""
+"""COCO metrics with per-class AP50 and a correct overall value for a single class."""
 
 import contextlib
 import io
@@ -12,6 +12,10 @@ from detectron2.data import MetadataCatalog
 from detectron2.evaluation import DatasetEvaluator
 from detectron2.evaluation.coco_evaluation import instances_to_coco_json
 from detectron2.utils import comm
+
+from mic_det.data.coco import load_json
+from mic_det.errors import UserError
+from mic_det.evaluation.voc import METRICS, voc_metrics
 
 try:
     from faster_coco_eval import COCO
@@ -27,13 +31,14 @@ def mean_precision(precision):
     return float(100 * valid.mean()) if valid.size else float("nan")
 
 
-def coco_box_metrics(annotation_file, detections, class_names):
+def coco_metrics(annotation_file, detections, class_names, kind="bbox"):
     """Evaluate detections in COCO results format.
 
     Args:
         annotation_file: COCO JSON with the ground truth; its categories, sorted by id, are `class_names`.
-        detections: list of {"image_id", "category_id", "bbox" (XYWH), "score"}.
+        detections: list of {"image_id", "category_id", "bbox" (XYWH) or "segmentation", "score"}.
         class_names: names in the order of the category ids.
+        kind: "bbox" or "segm".
 
     Returns:
         OrderedDict of percentages: "AP", "AP50", "AP75", then "AP/<class>" and "AP50/<class>" for every class. A class
@@ -41,9 +46,9 @@ def coco_box_metrics(annotation_file, detections, class_names):
     """
     with contextlib.redirect_stdout(io.StringIO()):  # both libraries print their progress
         truth = COCO(str(annotation_file))
-        # An empty list has no columns for the library to index.
-        found = truth.loadRes(detections) if detections else COCO()
-        evaluation = COCOeval(truth, found, "bbox")
+        # Copies, because both write into what they get. An empty list has no columns for the library to index.
+        found = truth.loadRes([dict(item) for item in detections]) if detections else COCO()
+        evaluation = COCOeval(truth, found, kind)
         evaluation.evaluate()
         evaluation.accumulate()
     # IoU thresholds x recalls x classes x areas x detections per image; all areas, most detections
@@ -56,15 +61,56 @@ def coco_box_metrics(annotation_file, detections, class_names):
     return metrics
 
 
+def all_metrics(annotation_file, detections, voc=()):
+    """COCO's box metrics, with masks also "mask_AP", "mask_AP50", "mask_AP75", and VOC's where asked for.
+
+    Args:
+        annotation_file: COCO JSON with the ground truth.
+        detections: list of COCO results.
+        voc: any of "voc07", "voc12".
+
+    Raises:
+        UserError: for an unknown metric, image or category.
+    """
+    unknown = [name for name in voc if name not in METRICS]
+    if unknown:
+        raise UserError(f"TEST.VOC_METRICS: '{unknown[0]}' is not known; choose from {', '.join(METRICS)}.")
+    content = load_json(annotation_file)
+    check_detections(content, detections)
+    names = [category["name"] for category in sorted(content["categories"], key=lambda category: category["id"])]
+    results = coco_metrics(annotation_file, detections, names)
+    if any("segmentation" in item for item in detections) and "segmentation" in next(iter(content["annotations"]), {}):
+        masks = coco_metrics(annotation_file, [without_box(item) for item in detections], names, "segm")
+        results.update({f"mask_{name}": masks[name] for name in ("AP", "AP50", "AP75")})
+    for metric in voc:
+        results.update(voc_metrics(content, detections, metric))
+    return results
+
+
+def without_box(detection):
+    """So that COCO takes the mask's area, not the box's."""
+    return {key: value for key, value in detection.items() if key != "bbox"}
+
+
+def check_detections(content, detections):
+    """Raise UserError when a detection is of an image or a category that the ground truth does not have."""
+    for key, known in (("image_id", content["images"]), ("category_id", content.get("categories", []))):
+        ids = {item["id"] for item in known}
+        strange = next((item.get(key) for item in detections if item.get(key) not in ids), None)
+        if strange is not None:
+            raise UserError(f"The detections have the {key} {strange}, which the annotations do not have.")
+
+
 class BoxEvaluator(DatasetEvaluator):
-    """Collects a detector's boxes and evaluates them with `coco_box_metrics`.
+    """Collects a detector's boxes (and masks) and evaluates them with `all_metrics`.
 
     With `output_dir`, the detections are written to `<output_dir>/coco_results.json`.
     """
 
-    def __init__(self, dataset_name, output_dir=None):
+    def __init__(self, dataset_name, output_dir=None, voc=()):
         self.metadata = MetadataCatalog.get(dataset_name)
         self.output_dir = output_dir
+        self.voc = voc
         self.detections = []
 
     def reset(self):
@@ -87,4 +133,4 @@ class BoxEvaluator(DatasetEvaluator):
         if self.output_dir:
             Path(self.output_dir).mkdir(parents=True, exist_ok=True)
             (Path(self.output_dir) / "coco_results.json").write_text(json.dumps(detections))
-        return coco_box_metrics(self.metadata.json_file, detections, self.metadata.thing_classes)
+        return all_metrics(self.metadata.json_file, detections, self.voc)

@@ -40,7 +40,7 @@ def evaluate_detector(cfg, detector, dataset_name, output_dir=None, description=
     loader = build_detection_test_loader(
         load_labelled(dataset_name), mapper=SurvivingMapper(cfg), num_workers=cfg.DATALOADER.NUM_WORKERS
     )
-    evaluator = BoxEvaluator(dataset_name, output_dir)
+    evaluator = BoxEvaluator(dataset_name, output_dir, cfg.TEST.VOC_METRICS)
     was_training = detector.training
     detector.eval()
     for inputs in tqdm(loader, desc=description, unit="image", disable=None if comm.is_main_process() else True, leave=False):
@@ -72,23 +72,26 @@ def evaluate(cfg, model, iteration=None):
         logger.info("Evaluation%s:\n%s", "" if iteration is None else f" after {iteration} iterations", results_table(results))
         for dataset in cfg.DATASETS.TEST:
             classes = MetadataCatalog.get(dataset).thing_classes
-            logger.info("AP50 per class on %s:\n%s", dataset, class_table(results, dataset, classes))
+            logger.info("Per class on %s:\n%s", dataset, class_table(results, dataset, classes))
         record_results(cfg.OUTPUT_DIR, results, iteration)
     return results
 
 
 def results_table(results):
-    rows = [[*key.split("/", 1), *(metrics[name] for name in ("AP", "AP50", "AP75"))] for key, metrics in results.items()]
-    return tabulate(rows, headers=["model", "dataset", "AP", "AP50", "AP75"], floatfmt=".1f", tablefmt="github")
+    names = list(dict.fromkeys(name for metrics in results.values() for name in metrics if "/" not in name))
+    rows = [[*key.split("/", 1), *(metrics.get(name) for name in names)] for key, metrics in results.items()]
+    return tabulate(rows, headers=["model", "dataset", *names], floatfmt=".1f", tablefmt="github")
 
 
 def class_table(results, dataset, classes):
+    """One row per model and per-class metric that is taken at IoU 0.5."""
     rows = [
-        [key.split("/", 1)[0], *(metrics[f"AP50/{name}"] for name in classes)]
+        [key.split("/", 1)[0], metric, *(metrics[f"{metric}/{name}"] for name in classes)]
         for key, metrics in results.items()
-        if key.split("/", 1)[1] == dataset
+        for metric in ("AP50", "VOC07", "VOC12")
+        if key.split("/", 1)[1] == dataset and f"{metric}/{classes[0]}" in metrics
     ]
-    return tabulate(rows, headers=["model", *classes], floatfmt=".1f", tablefmt="github")
+    return tabulate(rows, headers=["model", "metric", *classes], floatfmt=".1f", tablefmt="github")
 
 
 def record_results(output_dir, results, iteration):

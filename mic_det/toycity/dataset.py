@@ -7,7 +7,7 @@ from mic_det.data.conversion import write_json
 from mic_det.toycity.writer import DEFAULT_BETAS, write_toycity
 
 
-def make_toycity(root, train=600, val=100, size=(256, 128), betas=DEFAULT_BETAS, seed=0, workers=None):
+def make_toycity(root, train=600, val=100, size=(256, 128), betas=DEFAULT_BETAS, seed=0, workers=None, masks=False):
     """Render ToyCity below `root` and write its COCO annotations, with one process per core.
 
     Returns {annotation file: Conversion}.
@@ -20,6 +20,6 @@ def make_toycity(root, train=600, val=100, size=(256, 128), betas=DEFAULT_BETAS,
     for split in ("train", "val"):
         for fog in fogs:
             path = annotation_file(root, split, fog)
-            results[path] = convert_split(root, split, fog)
+            results[path] = convert_split(root, split, fog, masks=masks)
             write_json(path, results[path].coco)
     return results

@@ -5,7 +5,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mic_det.adaptation import BoxPseudoLabels
-from mic_det.config import load_config
 
 
 def prediction(scores, classes=None, boxes=None):

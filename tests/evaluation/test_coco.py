@@ -10,7 +10,8 @@ from detectron2.structures import Boxes, Instances
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from mic_det.evaluation import BoxEvaluator, coco_box_metrics
+from mic_det.evaluation import BoxEvaluator
+from mic_det.evaluation.coco import coco_metrics
 from mic_det.evaluation.run import record_results
 
 
@@ -60,7 +61,7 @@ def backend(request, monkeypatch):
 def test_equals_pycocotools(tmp_path, seed, backend):
     """Overall values from its summary; per-class values from evaluating each class alone."""
     path, detections = random_case(tmp_path / "truth.json", seed)
-    found = coco_box_metrics(path, detections, ["class1", "class2", "class3"])
+    found = coco_metrics(path, detections, ["class1", "class2", "class3"])
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(path))
         results = truth.loadRes(detections)
@@ -82,13 +83,13 @@ def test_equals_pycocotools(tmp_path, seed, backend):
 
 def test_a_single_class_has_an_overall_value(tmp_path, backend):
     path = write_truth(tmp_path / "t.json", [[(1, [10.0, 10, 20, 20])]], categories=1)
-    found = coco_box_metrics(path, [{"image_id": 0, "category_id": 1, "bbox": [10.0, 10, 20, 20], "score": 0.9}], ["class1"])
+    found = coco_metrics(path, [{"image_id": 0, "category_id": 1, "bbox": [10.0, 10, 20, 20], "score": 0.9}], ["class1"])
     assert [found[name] for name in ("AP", "AP50", "AP50/class1")] == pytest.approx([100, 100, 100])
 
 
 def test_no_detections_and_classes_without_truth(tmp_path, backend):
     path = write_truth(tmp_path / "t.json", [[(1, [10.0, 10, 20, 20])]])
-    found = coco_box_metrics(path, [], ["class1", "class2"])
+    found = coco_metrics(path, [], ["class1", "class2"])
     assert found["AP50"] == 0 and np.isnan(found["AP50/class2"])
 
 

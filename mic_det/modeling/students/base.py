@@ -42,7 +42,9 @@ class StudentAdapter(ABC):
     def __init__(self, cfg):
         self.weights = SampleWeights(cfg)
         self.box_regression = cfg.MODEL.MIC.PSEUDO_LABELS.BOX_REGRESSION
+        self.learn_masks = cfg.MODEL.MIC.PSEUDO_LABELS.MASKS
 
+    @abstractmethod
     def check(self, detector):
         """Raise UserError, naming what is missing, when the losses of `detector` cannot be weighted."""
 

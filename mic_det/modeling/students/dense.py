@@ -9,12 +9,17 @@ from detectron2.structures import Boxes
 from fvcore.nn import sigmoid_focal_loss
 
 from mic_det.adaptation import DomainFeatures
+from mic_det.errors import UserError
 from mic_det.modeling.students.base import StudentAdapter, instances_of, labelled_instances, register_student
 
 
 @register_student(RetinaNet)
 class RetinaNetAdapter(StudentAdapter):
     """Focal loss over all anchors, divided by the number of positive ones (Lin et al., Focal Loss, ICCV 2017)."""
+
+    def check(self, detector):
+        if self.learn_masks:
+            raise UserError("MODEL.MIC.PSEUDO_LABELS.MASKS needs a student with a mask branch; RetinaNet has none.")
 
     def predict(self, detector, images):
         features = self.features(detector, images)
@@ -52,12 +57,8 @@ class RetinaNetAdapter(StudentAdapter):
             logits, targets, alpha=detector.focal_loss_alpha, gamma=detector.focal_loss_gamma, reduction="none"
         ).sum(dim=2)
         confidence = logits.sigmoid().amax(dim=2)
-        weights = torch.stack(
-            [
-                self.weights(positive, anchors, label, own)
-                for positive, label, own in zip(is_object, labels, confidence, strict=True)
-            ]
-        )
+        samples = zip(is_object, labels, confidence, strict=True)
+        weights = torch.stack([self.weights(positive, anchors, label, own) for positive, label, own in samples])
         return (weights * loss * (classes >= 0)).sum()
 
     @staticmethod

@@ -25,7 +25,6 @@ class TwoStageAdapter(StudentAdapter):
     def __init__(self, cfg):
         super().__init__(cfg)
         reference = cfg.MODEL.MIC.REFERENCE
-        self.learn_masks = cfg.MODEL.MIC.PSEUDO_LABELS.MASKS
         self.rpn_weight_gradient = reference.RPN_WEIGHT_GRADIENT
         self.batch_proposals = reference.BATCH_PROPOSALS
         self.target_image_box = reference.TARGET_IMAGE_BOX
@@ -89,13 +88,12 @@ class TwoStageAdapter(StudentAdapter):
         losses = {}
         sizes = [sample.image_size for sample in samples]
         for stage, predictor in enumerate(heads.box_predictor):
-            if stage > 0:
-                samples = heads._create_proposals_from_boxes(predicted, sizes)
-                samples = heads._match_and_label_boxes(samples, stage, instances_of(labels))
             predictions = heads._run_stage(features, samples, stage)
-            predicted = predictor.predict_boxes(predictions, samples)
             own = self.stage_losses(predictor, predictions, samples, labels)
             losses.update({f"{name}_stage{stage}": loss for name, loss in own.items()})
+            if stage + 1 < heads.num_cascade_stages:
+                samples = heads._create_proposals_from_boxes(predictor.predict_boxes(predictions, samples), sizes)
+                samples = heads._match_and_label_boxes(samples, stage + 1, instances_of(labels))
         return losses
 
     def stage_losses(self, predictor, predictions, samples, labels):

@@ -1,0 +1,118 @@
+"""Which detections are right: matching with ground truth by the rule of PASCAL VOC (Everingham et al., IJCV 2010)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torchvision.ops import box_iou
+
+TRUE, DUPLICATE, WRONG, IGNORED = range(4)
+SIZES = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, float("inf"))}  # area in pixels, as in COCO
+
+
+@dataclass
+class ClassMatches:
+    """Detections of one class over a dataset, most confident first, and its ground truth.
+
+    Attributes:
+        scores: N.
+        kinds: N of TRUE, DUPLICATE (its object was found by a more confident detection), WRONG, IGNORED (matches a
+            difficult or crowd object).
+        areas: N, in pixels.
+        truth_areas: M, of the objects that count.
+        found_at: M, score of the detection that found each object; -1 when none did.
+    """
+
+    scores: np.ndarray
+    kinds: np.ndarray
+    areas: np.ndarray
+    truth_areas: np.ndarray
+    found_at: np.ndarray
+
+    def counts(self, min_score, size=None):
+        """(true, false, missed) at a least score, of all sizes or one of SIZES; a false detection has its own size."""
+        low, high = SIZES[size] if size else (0, float("inf"))
+        truth = (self.truth_areas >= low) & (self.truth_areas < high)
+        true = int((truth & (self.found_at >= min_score)).sum())
+        false = np.isin(self.kinds, (DUPLICATE, WRONG)) & (self.scores >= min_score) & (self.areas >= low) & (self.areas < high)
+        return true, int(false.sum()), int(truth.sum()) - true
+
+
+def to_xyxy(boxes):
+    boxes = torch.as_tensor(boxes, dtype=torch.float64).reshape(-1, 4)
+    return torch.cat([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], dim=1)
+
+
+def match_class(truth, detections, iou_threshold=0.5):
+    """Match one class.
+
+    Every detection belongs to the object it overlaps most. It is true when their IoU is above the threshold and no more
+    confident detection found that object.
+
+    Args:
+        truth: COCO annotations; "difficult" or "iscrowd" ones count neither as found nor as missed.
+        detections: COCO results.
+    """
+    by_image = {}
+    for item in truth:
+        by_image.setdefault(item["image_id"], []).append(item)
+    # A stable sort, so that equal scores keep the file's order.
+    detections = sorted(detections, key=lambda detection: -detection["score"])
+    overlaps = best_overlaps(by_image, detections)
+    found_at = {item["id"]: -1.0 for item in truth if counts(item)}
+    kinds = []
+    for detection, (overlap, item) in zip(detections, overlaps, strict=True):
+        if overlap <= iou_threshold:
+            kinds.append(WRONG)
+        elif not counts(item):
+            kinds.append(IGNORED)
+        elif found_at[item["id"]] >= 0:
+            kinds.append(DUPLICATE)
+        else:
+            found_at[item["id"]] = detection["score"]
+            kinds.append(TRUE)
+    return ClassMatches(
+        scores=np.array([detection["score"] for detection in detections]),
+        kinds=np.array(kinds, dtype=int),
+        areas=np.array([detection["bbox"][2] * detection["bbox"][3] for detection in detections]),
+        truth_areas=np.array([item["bbox"][2] * item["bbox"][3] for item in truth if counts(item)]),
+        found_at=np.array(list(found_at.values())),
+    )
+
+
+def counts(item):
+    return not item.get("difficult", 0) and not item.get("iscrowd", 0)
+
+
+def best_overlaps(by_image, detections):
+    """(largest IoU, annotation it is with) for each detection."""
+    places = {}
+    for place, detection in enumerate(detections):
+        places.setdefault(detection["image_id"], []).append(place)
+    result = [(0.0, None)] * len(detections)
+    for image_id, own in places.items():
+        items = by_image.get(image_id)
+        if items:
+            ious = box_iou(to_xyxy([detections[place]["bbox"] for place in own]), to_xyxy([item["bbox"] for item in items]))
+            values, best = ious.max(dim=1)
+            for place, value, index in zip(own, values.tolist(), best.tolist(), strict=True):
+                result[place] = (value, items[index])
+    return result
+
+
+def match_all(content, detections, iou_threshold=0.5):
+    """{class name: ClassMatches} of a COCO dictionary and COCO results, in the order of the category ids."""
+    categories = sorted(content["categories"], key=lambda category: category["id"])
+    truth, found = ({category["id"]: [] for category in categories} for _ in range(2))
+    for items, groups in ((content.get("annotations", []), truth), (detections, found)):
+        for item in items:
+            groups[item["category_id"]].append(item)
+    return {category["name"]: match_class(truth[category["id"]], found[category["id"]], iou_threshold) for category in categories}
+
+
+def precision_recall(matches):
+    """(precision, recall), each N, after every detection that is not ignored; recall is NaN without ground truth."""
+    true = matches.kinds[matches.kinds != IGNORED] == TRUE
+    found = np.cumsum(true)
+    with np.errstate(invalid="ignore"):
+        return found / np.arange(1, len(true) + 1), found / np.float64(len(matches.truth_areas))
