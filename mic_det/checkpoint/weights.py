@@ -8,8 +8,11 @@ from detectron2.checkpoint.catalog import ModelCatalog
 from iopath.common.file_io import PathManager as IoPathManager
 
 from mic_det.checkpoint import files
+from mic_det.checkpoint.pickles import load_pickle
+from mic_det.checkpoint.published import is_published
 from mic_det.errors import UserError
 
+ALIGNMENT = "alignment."
 logger = logging.getLogger(__name__)
 DETECTRON2_SOURCE = "https://dl.fbaipublicfiles.com/detectron2/"
 
@@ -55,6 +58,27 @@ def cache_file(url):
     return Path(get_cache_dir()) / url.split("://", 1)[1]
 
 
+def read_weights(file):
+    """A weight file as detectron2's checkpointer takes it: "model", a state dict, and "matching_heuristics".
+
+    `.pkl` files hold numpy arrays, by name or, in Caffe2's layout, in "blobs". Raises UserError when the file cannot be
+    read or asks for more than arrays.
+    """
+    if not Path(file).is_file():
+        raise UserError(f"Checkpoint {file} does not exist.")
+    if not str(file).endswith(".pkl"):
+        content = files.load(file)
+        state = dict(content.get("model", content))
+        # Names that are not detectron2's are matched by their ends.
+        return {"model": state, "matching_heuristics": not any(key.startswith("backbone.") for key in state)}
+    content = load_pickle(file)
+    if "model" in content and "__author__" in content:  # detectron2's model zoo
+        return content
+    blobs = content.get("model", content.get("blobs", content))
+    state = {key: value for key, value in blobs.items() if not key.endswith("_momentum")}
+    return {"model": state, "matching_heuristics": True, "__author__": "Caffe2"}
+
+
 def is_mic_checkpoint(state):
     return any(key.startswith("student.") for key in state)
 
@@ -71,23 +95,27 @@ def load_weights(model, path, download=False):
     if not path:
         return
     file = find(path, download)
-    checkpointer = DetectionCheckpointer(model.student)
-    if file.endswith((".pth", ".pt")):
-        content = files.load(file)
-        state = content.get("model", content)
-        if is_mic_checkpoint(state):
-            load_exactly(model, state, file)
-            return
-        plain = any(key.startswith("backbone.") for key in state)
-        content = {"model": dict(state), "matching_heuristics": not plain}
-    else:
-        content = checkpointer._load_file(file)
-    unmatched = checkpointer._load_model(content)
+    content = read_weights(file)
+    if is_mic_checkpoint(content["model"]):
+        load_exactly(model, with_alignment_of(model, content["model"]), file)
+        return
+    if is_published(content["model"]):
+        raise UserError(f"MODEL.WEIGHTS: {file} is in the published code's layout: convert it with tools/convert_checkpoint.py.")
+    unmatched = DetectionCheckpointer(model.student)._load_model(content)
     missing = set(unmatched.missing_keys) if unmatched else set()
     if all(f"backbone.{name}" in missing for name in model.student.backbone.state_dict()):
         raise UserError(f"MODEL.WEIGHTS: {file} holds no weight of the backbone {type(model.student.backbone).__name__}.")
     model.teacher.copy_from(model.student)
     logger.info("Loaded %s into student and teacher.", file)
+
+
+def with_alignment_of(model, state):
+    """A mic-det state dict with the model's own domain classifiers where it has none, and without those the model lacks."""
+    own = {name: value for name, value in model.state_dict().items() if name.startswith(ALIGNMENT)}
+    rest = {name: value for name, value in state.items() if name in own or not name.startswith(ALIGNMENT)}
+    if rest.keys() & own.keys() != own.keys():
+        logger.info("The checkpoint has no domain classifiers: alignment starts with new ones.")
+    return {**own, **rest}
 
 
 def load_exactly(model, state, file):

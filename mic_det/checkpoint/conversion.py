@@ -1,0 +1,99 @@
+"""Checkpoints between three layouts: mic-det's (student and teacher), plain detectron2's, and the published code's."""
+
+import logging
+
+import torch
+from detectron2.config import get_cfg
+from detectron2.modeling import build_model
+
+from mic_det.checkpoint.published import from_published, is_published, to_published
+from mic_det.checkpoint.weights import ALIGNMENT, is_mic_checkpoint, read_weights
+from mic_det.config import known_keys
+from mic_det.errors import UserError
+from mic_det.modeling import backbone
+
+logger = logging.getLogger(__name__)
+PREFIXES = {"student": "student.", "teacher": "teacher.model."}
+
+
+def check_unmatched(names, allowed, where):
+    """Log every name of an entry that has no counterpart; raise UserError unless that is allowed."""
+    if not names:
+        return
+    listing = "\n  ".join(sorted(names))
+    logger.warning("%d entries of %s have no counterpart:\n  %s", len(names), where, listing)
+    if not allowed:
+        raise UserError(
+            f"{len(names)} entries of {where} have no counterpart (listed above): add --allow-unmatched to go on without."
+        )
+
+
+def part(state, prefix):
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
+def read_models(path, allow_unmatched=False):
+    """(student, teacher, alignment) state dicts of a checkpoint in any of the three layouts; one model serves as both."""
+    state = {name: torch.as_tensor(value) for name, value in read_weights(path)["model"].items()}
+    if is_mic_checkpoint(state):
+        return (*(part(state, prefix) for prefix in PREFIXES.values()), part(state, ALIGNMENT))
+    if is_published(state):
+        state, unknown = from_published(state)
+        check_unmatched(unknown, allow_unmatched, path)
+    alignment = part(state, ALIGNMENT)
+    plain = {name: value for name, value in state.items() if not name.startswith(ALIGNMENT)}
+    return plain, plain, alignment
+
+
+def mic_checkpoint(path, teacher_path=None, allow_unmatched=False):
+    """A mic-det state dict from any checkpoint; with `teacher_path`, that file's model is the teacher."""
+    student, teacher, alignment = read_models(path, allow_unmatched)
+    if teacher_path:
+        teacher = read_models(teacher_path, allow_unmatched)[1]
+    parts = ((PREFIXES["student"], student), (PREFIXES["teacher"], teacher), (ALIGNMENT, alignment))
+    return {f"{prefix}{name}": value for prefix, state in parts for name, value in state.items()}
+
+
+def plain_checkpoint(path, model, allow_unmatched=False):
+    """The plain detectron2 state dict of the "student" or "teacher" of any checkpoint."""
+    student, teacher, _ = read_models(path, allow_unmatched)
+    return student if model == "student" else teacher
+
+
+def published_checkpoint(path, model, allow_unmatched=False):
+    """The "student" or "teacher", and the domain classifiers, in the published naming."""
+    student, teacher, alignment = read_models(path, allow_unmatched)
+    state = {**(student if model == "student" else teacher), **{f"{ALIGNMENT}{name}": value for name, value in alignment.items()}}
+    state, unknown = to_published(state)
+    check_unmatched(unknown, allow_unmatched, path)
+    return state
+
+
+def check_fit(cfg, state, allow_unmatched=False):
+    """Compare a mic-det or plain state dict with the configured model; raise UserError when they do not fit."""
+    model = build_model(cfg)
+    own = (model if is_mic_checkpoint(state) else model.student).state_dict()
+    wrong = set(own) ^ set(state) | {name for name in set(own) & set(state) if own[name].shape != state[name].shape}
+    if not cfg.MODEL.MIC.ALIGN.ENABLED:
+        wrong = {name for name in wrong if not name.startswith(ALIGNMENT)}
+    check_unmatched(wrong, allow_unmatched, "the checkpoint or the configured model")
+
+
+def stock_config(cfg, weights):
+    """The student's config without mic-det's keys, for detectron2's own tools.
+
+    Raises:
+        UserError: when the student has a backbone that only mic-det registers.
+    """
+    if cfg.MODEL.BACKBONE.NAME in backbone.__all__:
+        raise UserError(f"Stock detectron2 has no {cfg.MODEL.BACKBONE.NAME}: use the checkpoint where mic_det is imported.")
+    stock = get_cfg()
+    for key in list(known_keys(stock)):
+        node, source = stock, cfg
+        *path, leaf = key.split(".")
+        for name in path:
+            node, source = node[name], source[name]
+        node[leaf] = source[leaf]
+    stock.MODEL.META_ARCHITECTURE = cfg.MODEL.MIC.STUDENT
+    stock.MODEL.WEIGHTS = str(weights)
+    return stock

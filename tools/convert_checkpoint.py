@@ -1,0 +1,56 @@
+#!/usr/bin/env python
+"""Convert checkpoints between mic-det, plain detectron2 and the published MIC/SADA code.
+
+python tools/convert_checkpoint.py model_final.pth mic.pth                                  # any layout to mic-det's
+python tools/convert_checkpoint.py published.pth mic.pth --teacher-file published_teacher.pth
+python tools/convert_checkpoint.py mic.pth plain.pth --teacher --config-file configs/cs2foggy.yaml   # plus plain.yaml for detectron2
+python tools/convert_checkpoint.py mic.pth published.pth --student --published
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from mic_det.checkpoint import conversion
+from mic_det.config import load_config
+from mic_det.engine.setup import fit_to_machine
+from mic_det.errors import UserError
+from mic_det.tooling import run_tool
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("input", help="checkpoint in any of the three layouts (.pth or .pkl)")
+    parser.add_argument("output", help=".pth file to write")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--teacher", action="store_const", const="teacher", dest="model", help="write the teacher alone")
+    which.add_argument("--student", action="store_const", const="student", dest="model", help="write the student alone")
+    parser.add_argument("--published", action="store_true", help="write the published code's layout")
+    parser.add_argument("--teacher-file", help="take the teacher from this second file")
+    parser.add_argument("--config-file", help="check the result against this model; with --teacher or --student also write a "
+                        "config for detectron2's own tools")  # fmt: skip
+    parser.add_argument("--allow-unmatched", action="store_true", help="go on when entries have no counterpart")
+    parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="config overrides")
+    args = parser.parse_intermixed_args()
+    if Path(args.output).exists():
+        raise UserError(f"{args.output} exists already: choose another name.")
+    if args.published:
+        state = conversion.published_checkpoint(args.input, args.model or "student", args.allow_unmatched)
+    elif args.model:
+        state = conversion.plain_checkpoint(args.input, args.model, args.allow_unmatched)
+    else:
+        state = conversion.mic_checkpoint(args.input, args.teacher_file, args.allow_unmatched)
+    if args.config_file and not args.published:
+        cfg = fit_to_machine(load_config(args.config_file, args.overrides))
+        conversion.check_fit(cfg, state, args.allow_unmatched)
+        if args.model:
+            config = Path(args.output).with_suffix(".yaml")
+            config.write_text(conversion.stock_config(cfg, args.output).dump())
+            print(f"Wrote {config}.")
+    torch.save({"model": state}, args.output)
+    print(f"Wrote {len(state)} entries to {args.output}.")
+
+
+if __name__ == "__main__":
+    run_tool(main)
