@@ -93,6 +93,8 @@ def add_mic_config(cfg):
 
     # Unlabelled target: registered datasets, folders of images or COCO JSON files; their labels are never read.
     cfg.DATASETS.TARGET = ()
+    # Datasets to declare without code: mappings as mic_det/data/declare.py explains, or paths of YAML files with lists of them.
+    cfg.DATASETS.DECLARE = ()
     # Strength of brightness, contrast and saturation jitter of labelled training images; 0 is off.
     cfg.INPUT.COLOR_JITTER = 0.0
 

@@ -12,9 +12,8 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from mic_det.config import load_config
 from mic_det.engine.benchmark import run_benchmark
-from mic_det.engine.setup import fit_to_machine
+from mic_det.engine.setup import open_config
 from mic_det.engine.study import machine
 from mic_det.tooling import run_tool
 
@@ -35,7 +34,7 @@ def main():
     parser.add_argument("--json", help="file to write the figures to")
     parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="config overrides")
     args = parser.parse_intermixed_args()
-    cfg = fit_to_machine(load_config(args.config_file, args.overrides))
+    cfg = open_config(args.config_file, args.overrides)
     if args.image_size:
         cfg.INPUT.MIN_SIZE_TRAIN, cfg.INPUT.MAX_SIZE_TRAIN = (min(args.image_size),), max(args.image_size)
     result = run_benchmark(cfg, args.steps)

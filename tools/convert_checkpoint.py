@@ -13,8 +13,7 @@ from pathlib import Path
 import torch
 
 from mic_det.checkpoint import conversion
-from mic_det.config import load_config
-from mic_det.engine.setup import fit_to_machine
+from mic_det.engine.setup import open_config
 from mic_det.errors import UserError
 from mic_det.tooling import run_tool
 
@@ -42,7 +41,7 @@ def main():
     else:
         state = conversion.mic_checkpoint(args.input, args.teacher_file, args.allow_unmatched)
     if args.config_file and not args.published:
-        cfg = fit_to_machine(load_config(args.config_file, args.overrides))
+        cfg = open_config(args.config_file, args.overrides)
         conversion.check_fit(cfg, state, args.allow_unmatched)
         if args.model:
             config = Path(args.output).with_suffix(".yaml")

@@ -12,10 +12,10 @@ import torch
 from detectron2.data import transforms as T
 
 from mic_det.checkpoint.export import SUFFIXES, export
-from mic_det.config import load_config, num_classes
+from mic_det.config import num_classes
 from mic_det.data.catalog import class_names
 from mic_det.engine.run import load_model
-from mic_det.engine.setup import fit_to_machine
+from mic_det.engine.setup import open_config
 from mic_det.errors import UserError
 from mic_det.tooling import run_tool
 
@@ -45,7 +45,7 @@ def main():
     parser.add_argument("--image", help="image to trace and check with; random noise by default")
     parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="MODEL.WEIGHTS and other overrides")
     args = parser.parse_intermixed_args()
-    cfg = fit_to_machine(load_config(args.config_file, [*args.overrides, "MODEL.DEVICE", "cpu"]))
+    cfg = open_config(args.config_file, [*args.overrides, "MODEL.DEVICE", "cpu"])
     if not cfg.MODEL.WEIGHTS:
         raise UserError("MODEL.WEIGHTS is empty: name the checkpoint to export.")
     metadata = {

@@ -9,10 +9,9 @@ Writes drawn images (or a video), detections.json in COCO results format, and im
 
 import argparse
 
-from mic_det.config import load_config
 from mic_det.engine.predict import predict
 from mic_det.engine.run import load_model
-from mic_det.engine.setup import fit_to_machine
+from mic_det.engine.setup import open_config
 from mic_det.errors import UserError
 from mic_det.tooling import run_tool
 
@@ -25,7 +24,7 @@ def main():
     parser.add_argument("--min-score", type=float, default=0.5, help="least score that is drawn; the JSON holds all")
     parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="config overrides")
     args = parser.parse_intermixed_args()
-    cfg = fit_to_machine(load_config(args.config_file, args.overrides))
+    cfg = open_config(args.config_file, args.overrides)
     if not cfg.MODEL.WEIGHTS:
         raise UserError("Set MODEL.WEIGHTS to a trained checkpoint, e.g. MODEL.WEIGHTS output/toycity/model_final.pth")
     count, unreadable = predict(cfg, load_model(cfg, cfg.MODEL.WEIGHTS), args.input, args.output, args.min_score)

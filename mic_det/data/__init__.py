@@ -1,5 +1,6 @@
 """Datasets: names, reading, augmentation and resumable streams."""
 
-from .catalog import register_builtin, register_coco, register_folder
+from .builtin import register_builtin
+from .catalog import register_coco, register_folder
 
 __all__ = ["register_builtin", "register_coco", "register_folder"]

@@ -1,14 +1,13 @@
-"""Names for datasets. `register_coco` and `register_folder` are all that a new dataset needs."""
+"""Names for datasets. In code, `register_coco` and `register_folder` are all that a new dataset needs."""
 
 import os
 from pathlib import Path
 
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
-from mic_det.data import camvid, cityscapes
-from mic_det.data.coco import read_coco, read_folder, read_images
+from mic_det.data.classes import category_names, select_classes
+from mic_det.data.coco import drop_faulty, labelled_records, load_json, read_folder, read_images
 from mic_det.errors import UserError, did_you_mean
-from mic_det.toycity.writer import DEFAULT_BETAS
 
 
 def root():
@@ -21,30 +20,56 @@ def resolve(path):
     return root() / path
 
 
-def register_coco(name, json_file, image_root, classes=None, prepare=None):
+def register_labelled(name, read_content, read_unlabelled, image_root, classes=None, mapping=None):
+    """Register a labelled dataset of any format; nothing is read before it is used.
+
+    Args:
+        name: dataset name for DATASETS.TRAIN, DATASETS.TARGET and DATASETS.TEST.
+        read_content: () -> COCO dictionary.
+        read_unlabelled: () -> dataset dicts of images only; it must not look at labels.
+        image_root: () -> folder that the dictionary's file names are relative to.
+        classes, mapping: see `select_classes`.
+    """
+
+    def unchecked():
+        return select_classes(read_content(), name, classes, mapping)
+
+    def truth():
+        return drop_faulty(unchecked(), name)
+
+    def read():
+        content = truth()
+        # Not MetadataCatalog.set(): the datasets' folder may have changed since the last reading.
+        metadata.__dict__["thing_classes"] = category_names(content)
+        return labelled_records(content, image_root())
+
+    DatasetCatalog.register(name, read)
+    metadata = MetadataCatalog.get(name)
+    metadata.set(evaluator_type="coco", unchecked=unchecked, truth=truth, read_unlabelled=read_unlabelled, image_root=image_root)
+
+
+def register_coco(name, json_file, image_root, classes=None, mapping=None, prepare=None):
     """Register a labelled COCO dataset; nothing is read before it is used.
 
     Args:
         name: dataset name for DATASETS.TRAIN, DATASETS.TARGET and DATASETS.TEST.
         json_file, image_root: absolute, or relative to $DETECTRON2_DATASETS (default ./datasets).
-        classes: class names in the order of the category ids; None takes them from the file.
+        classes: names of the classes to use, in the wanted order; None takes all in the order of the category ids.
+        mapping: {class name in the file: wanted name}, where they differ.
         prepare: the command that makes the file, quoted when it is missing.
     """
 
-    def read():
-        cure = f" Make it with: {prepare.format(root=root())}" if prepare else ""
-        records, names = read_coco(resolve(json_file), resolve(image_root), classes, cure)
-        # Not MetadataCatalog.set(): the datasets' folder may have changed since the last reading.
-        metadata.__dict__.update(thing_classes=names, json_file=str(resolve(json_file)), image_root=str(resolve(image_root)))
-        return records
+    def cure():
+        return f" Make it with: {prepare.format(root=root())}" if prepare else ""
 
-    def read_unlabelled():
-        cure = f" Make it with: {prepare.format(root=root())}" if prepare else ""
-        return read_images(resolve(json_file), resolve(image_root), cure)
-
-    DatasetCatalog.register(name, read)
-    metadata = MetadataCatalog.get(name)
-    metadata.set(evaluator_type="coco", read_unlabelled=read_unlabelled)
+    register_labelled(
+        name,
+        lambda: load_json(resolve(json_file), cure()),
+        lambda: read_images(resolve(json_file), resolve(image_root), cure()),
+        lambda: resolve(image_root),
+        classes,
+        mapping,
+    )
 
 
 def register_folder(name, folder):
@@ -96,29 +121,3 @@ def load_unlabelled(name):
         f"DATASETS.TARGET names '{name}', which is neither a registered dataset nor a folder nor a .json file."
         + did_you_mean(name, DatasetCatalog.list())
     )
-
-
-def register_cityscapes_layout(prefix, folder, betas, prepare):
-    """`{prefix}_{train,val}` and `{prefix}_foggy_{beta,all}_{train,val}` for a root in the Cityscapes layout."""
-    for split in ("train", "val"):
-        for fog in ((), *((beta,) for beta in betas), betas):
-            json_file = cityscapes.annotation_file(folder, split, fog)
-            middle = f"_foggy_{cityscapes.fog_name(fog)}" if fog else ""
-            command = prepare.format(root="{root}", fog=f" --foggy {cityscapes.fog_name(fog)}" if fog else "")
-            register_coco(f"{prefix}{middle}_{split}", json_file, folder, cityscapes.CLASSES, command)
-
-
-def register_builtin():
-    register_cityscapes_layout(
-        *("cityscapes", "cityscapes", cityscapes.FOGGY_BETAS),
-        prepare="python datasets/prepare_cityscapes.py --root {root}/cityscapes{fog}",
-    )
-    register_cityscapes_layout(
-        *("toycity", "toycity", DEFAULT_BETAS),
-        prepare="python datasets/prepare_toycity.py --root {root}/toycity",
-    )
-    for split in ("day_train", "day_val", "dusk_train", "dusk_test"):
-        register_coco(
-            *(f"camvid_{split}", f"camvid/annotations/{split}.json", "camvid", camvid.CLASSES),
-            prepare="python datasets/prepare_camvid.py --source CAMVID --root {root}/camvid",
-        )

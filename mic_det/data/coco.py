@@ -65,46 +65,39 @@ def annotation_fault(annotation, image_ids, category_index):
     return None
 
 
-def read_coco(path, image_root, classes=None, cure=""):
-    """Dataset dicts of a labelled COCO JSON, in detectron2's format, and its class names.
-
-    Unusable annotations are counted and reported by reason, with one example each, and left out.
+def drop_faulty(content, where):
+    """A COCO dictionary without the annotations that cannot be used; they are counted and reported by reason, with an example.
 
     Args:
-        path: the JSON file.
-        image_root: folder its file names are relative to.
-        classes: expected class names; None accepts the file's own.
-        cure: a sentence that ends the error when the file is missing.
-
-    Returns:
-        (list of dicts, list of class names in the order of their category ids).
-
-    Raises:
-        UserError: when the file is missing or broken or its classes differ from `classes`.
+        where: what to call it in the report.
     """
-    content = load_json(path, cure)
-    categories = sorted(content.get("categories", []), key=lambda category: category["id"])
-    names = [category["name"] for category in categories]
-    if classes is not None and names != list(classes):
-        raise UserError(f"Annotation file {path} has the classes {names}, expected {list(classes)}.")
-    category_index = {category["id"]: index for index, category in enumerate(categories)}
-    records = {image["id"]: {**image_record(image, image_root), "annotations": []} for image in content["images"]}
-    faults, examples = Counter(), {}
+    image_ids = {image["id"] for image in content["images"]}
+    category_ids = {category["id"] for category in content.get("categories", [])}
+    kept, faults, examples = [], Counter(), {}
     for annotation in content.get("annotations", []):
-        fault = annotation_fault(annotation, records, category_index)
+        fault = annotation_fault(annotation, image_ids, category_ids)
         if fault:
             faults[fault] += 1
             examples.setdefault(fault, annotation.get("id"))
-            continue
+        else:
+            kept.append(annotation)
+    for fault, count in faults.items():
+        logger.warning("%s: %d annotations left out because %s (e.g. id %s).", where, count, fault, examples[fault])
+    return {**content, "annotations": kept}
+
+
+def labelled_records(content, image_root):
+    """Dataset dicts, in detectron2's format, of a COCO dictionary without faults; classes count from 0 in the order of their ids."""
+    index = {number: position for position, number in enumerate(sorted(category["id"] for category in content["categories"]))}
+    records = {image["id"]: {**image_record(image, image_root), "annotations": []} for image in content["images"]}
+    for annotation in content["annotations"]:
         item = {
             "bbox": annotation["bbox"],
             "bbox_mode": BoxMode.XYWH_ABS,
-            "category_id": category_index[annotation["category_id"]],
+            "category_id": index[annotation["category_id"]],
             "iscrowd": annotation.get("iscrowd", 0),
         }
         if annotation.get("segmentation"):
             item["segmentation"] = annotation["segmentation"]
         records[annotation["image_id"]]["annotations"].append(item)
-    for fault, count in faults.items():
-        logger.warning("%s: %d annotations left out because %s (e.g. id %s).", path, count, fault, examples[fault])
-    return list(records.values()), names
+    return list(records.values())

@@ -1,11 +1,14 @@
 """What every prepare command makes: a COCO dictionary, counts, and the list of files that could not be used."""
 
 import json
+import logging
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
 
 from tabulate import tabulate
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -25,6 +28,12 @@ class Conversion:
         for item in objects:
             annotations.append({"id": len(annotations) + 1, "image_id": image_id, **item})
             self.counts[self.coco["categories"][item["category_id"] - 1]["name"]] += 1
+
+
+def report_bad_files(result, name):
+    """Log how many files a Conversion could not use, and the first of them."""
+    if result.bad_files:
+        logger.warning("%s: %d files are missing or unreadable, e.g. %s.", name, len(result.bad_files), result.bad_files[0])
 
 
 def write_json(path, content):

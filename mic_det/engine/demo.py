@@ -6,10 +6,9 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from mic_det.config import load_config
 from mic_det.engine import study
 from mic_det.engine.run import load_model
-from mic_det.engine.setup import fit_to_machine
+from mic_det.engine.setup import open_config
 from mic_det.reporting import pictures, report
 from mic_det.reporting.run_report import read_results, write_summary
 
@@ -30,7 +29,7 @@ def run_demo(output, overrides=()):
     watch = study.Stopwatch()
     output = Path(output)
     study.train_methods("toycity", METHODS, output, overrides)
-    cfg = fit_to_machine(load_config(study.config_file("toycity", "mic"), overrides))
+    cfg = open_config(study.config_file("toycity", "mic"), overrides)
     names = short_names(cfg)
     results = [run for method in METHODS for run in read_results(output / method, method, names)]
     page = write_demo_report(cfg, output, results)

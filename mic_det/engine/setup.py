@@ -11,6 +11,7 @@ from detectron2.utils.collect_env import collect_env_info
 from detectron2.utils.logger import setup_logger
 
 from mic_det.config import load_config
+from mic_det.data.declare import declare
 from mic_det.engine.optimizer import scale_to_batch
 
 logger = logging.getLogger(__name__)
@@ -41,9 +42,17 @@ def fit_to_machine(cfg):
     return cfg
 
 
+def open_config(config_file, overrides=()):
+    """A config ready for this machine, with its DATASETS.DECLARE registered."""
+    cfg = load_config(config_file, overrides)
+    declare(cfg.DATASETS.DECLARE)
+    return fit_to_machine(cfg)
+
+
 def prepare_run(config_file, overrides=()):
     """Load a config, fit it to the machine and the batch, and open OUTPUT_DIR with its log and resolved config."""
     cfg = load_config(config_file, overrides)
+    declare(cfg.DATASETS.DECLARE)
     output = Path(cfg.OUTPUT_DIR)
     output.mkdir(parents=True, exist_ok=True)
     for name in ("mic_det", "detectron2"):

@@ -13,7 +13,7 @@ from detectron2.evaluation import DatasetEvaluator
 from detectron2.evaluation.coco_evaluation import instances_to_coco_json
 from detectron2.utils import comm
 
-from mic_det.data.coco import load_json
+from mic_det.data.classes import category_names
 from mic_det.errors import UserError
 from mic_det.evaluation.voc import METRICS, voc_metrics
 
@@ -31,13 +31,12 @@ def mean_precision(precision):
     return float(100 * valid.mean()) if valid.size else float("nan")
 
 
-def coco_metrics(annotation_file, detections, class_names, kind="bbox"):
+def coco_metrics(content, detections, kind="bbox"):
     """Evaluate detections in COCO results format.
 
     Args:
-        annotation_file: COCO JSON with the ground truth; its categories, sorted by id, are `class_names`.
+        content: COCO dictionary with the ground truth.
         detections: list of {"image_id", "category_id", "bbox" (XYWH) or "segmentation", "score"}.
-        class_names: names in the order of the category ids.
         kind: "bbox" or "segm".
 
     Returns:
@@ -45,14 +44,18 @@ def coco_metrics(annotation_file, detections, class_names, kind="bbox"):
         without ground truth is NaN and does not enter the means.
     """
     with contextlib.redirect_stdout(io.StringIO()):  # both libraries print their progress
-        truth = COCO(str(annotation_file))
-        # Copies, because both write into what they get. An empty list has no columns for the library to index.
+        truth = COCO()
+        # Copies, because both libraries write into what they get.
+        truth.dataset = {**content, "annotations": [dict(item) for item in content["annotations"]]}
+        truth.createIndex()
+        # An empty list has no columns for the library to index.
         found = truth.loadRes([dict(item) for item in detections]) if detections else COCO()
         evaluation = COCOeval(truth, found, kind)
         evaluation.evaluate()
         evaluation.accumulate()
     # IoU thresholds x recalls x classes x areas x detections per image; all areas, most detections
     precision = np.asarray(evaluation.eval["precision"])[..., 0, -1]
+    class_names = category_names(content)
     metrics = OrderedDict(AP=mean_precision(precision), AP50=mean_precision(precision[0]), AP75=mean_precision(precision[5]))
     for index, name in enumerate(class_names):
         metrics[f"AP/{name}"] = mean_precision(precision[:, :, index])
@@ -61,11 +64,11 @@ def coco_metrics(annotation_file, detections, class_names, kind="bbox"):
     return metrics
 
 
-def all_metrics(annotation_file, detections, voc=()):
+def all_metrics(content, detections, voc=()):
     """COCO's box metrics, with masks also "mask_AP", "mask_AP50", "mask_AP75", and VOC's where asked for.
 
     Args:
-        annotation_file: COCO JSON with the ground truth.
+        content: COCO dictionary with the ground truth.
         detections: list of COCO results.
         voc: any of "voc07", "voc12".
 
@@ -75,12 +78,10 @@ def all_metrics(annotation_file, detections, voc=()):
     unknown = [name for name in voc if name not in METRICS]
     if unknown:
         raise UserError(f"TEST.VOC_METRICS: '{unknown[0]}' is not known; choose from {', '.join(METRICS)}.")
-    content = load_json(annotation_file)
     check_detections(content, detections)
-    names = [category["name"] for category in sorted(content["categories"], key=lambda category: category["id"])]
-    results = coco_metrics(annotation_file, detections, names)
+    results = coco_metrics(content, detections)
     if any("segmentation" in item for item in detections) and "segmentation" in next(iter(content["annotations"]), {}):
-        masks = coco_metrics(annotation_file, [without_box(item) for item in detections], names, "segm")
+        masks = coco_metrics(content, [without_box(item) for item in detections], "segm")
         results.update({f"mask_{name}": masks[name] for name in ("AP", "AP50", "AP75")})
     for metric in voc:
         results.update(voc_metrics(content, detections, metric))
@@ -126,11 +127,12 @@ class BoxEvaluator(DatasetEvaluator):
         parts = comm.gather(self.detections)
         if not comm.is_main_process():
             return None
-        category_ids = sorted(category["id"] for category in json.loads(Path(self.metadata.json_file).read_text())["categories"])
+        content = self.metadata.truth()
+        category_ids = sorted(category["id"] for category in content["categories"])
         detections = [
             {**detection, "category_id": category_ids[detection["category_id"]]} for part in parts for detection in part
         ]
         if self.output_dir:
             Path(self.output_dir).mkdir(parents=True, exist_ok=True)
             (Path(self.output_dir) / "coco_results.json").write_text(json.dumps(detections))
-        return all_metrics(self.metadata.json_file, detections, self.voc)
+        return all_metrics(content, detections, self.voc)

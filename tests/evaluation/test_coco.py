@@ -10,6 +10,7 @@ from detectron2.structures import Boxes, Instances
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from mic_det.data.coco import load_json
 from mic_det.evaluation import BoxEvaluator
 from mic_det.evaluation.coco import coco_metrics
 from mic_det.evaluation.run import record_results
@@ -61,7 +62,7 @@ def backend(request, monkeypatch):
 def test_equals_pycocotools(tmp_path, seed, backend):
     """Overall values from its summary; per-class values from evaluating each class alone."""
     path, detections = random_case(tmp_path / "truth.json", seed)
-    found = coco_metrics(path, detections, ["class1", "class2", "class3"])
+    found = coco_metrics(load_json(path), detections)
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(path))
         results = truth.loadRes(detections)
@@ -83,20 +84,20 @@ def test_equals_pycocotools(tmp_path, seed, backend):
 
 def test_a_single_class_has_an_overall_value(tmp_path, backend):
     path = write_truth(tmp_path / "t.json", [[(1, [10.0, 10, 20, 20])]], categories=1)
-    found = coco_metrics(path, [{"image_id": 0, "category_id": 1, "bbox": [10.0, 10, 20, 20], "score": 0.9}], ["class1"])
+    found = coco_metrics(load_json(path), [{"image_id": 0, "category_id": 1, "bbox": [10.0, 10, 20, 20], "score": 0.9}])
     assert [found[name] for name in ("AP", "AP50", "AP50/class1")] == pytest.approx([100, 100, 100])
 
 
 def test_no_detections_and_classes_without_truth(tmp_path, backend):
     path = write_truth(tmp_path / "t.json", [[(1, [10.0, 10, 20, 20])]])
-    found = coco_metrics(path, [], ["class1", "class2"])
+    found = coco_metrics(load_json(path), [])
     assert found["AP50"] == 0 and np.isnan(found["AP50/class2"])
 
 
 def test_evaluator_maps_classes_and_writes_results(tmp_path):
     path = write_truth(tmp_path / "t.json", [[(2, [10.0, 10, 20, 20])]])
     name = "evaluator_test"
-    MetadataCatalog.get(name).set(json_file=str(path), thing_classes=["class1", "class2"])
+    MetadataCatalog.get(name).set(truth=lambda: load_json(path), thing_classes=["class1", "class2"])
     instances = Instances((100, 100))
     instances.pred_boxes, instances.scores, instances.pred_classes = (
         Boxes(torch.tensor([[10.0, 10, 30, 30]])),

@@ -1,0 +1,34 @@
+"""One picture of many images with their boxes."""
+
+import cv2
+import numpy as np
+import torch
+
+from mic_det.reporting.drawing import draw_boxes
+
+TILE = 320  # width of one image in pixels
+COLUMNS = 4
+
+
+def tile(record, names):
+    """One image with its boxes, TILE pixels wide; grey when it cannot be read. RGB."""
+    image = cv2.imread(record["file_name"])
+    if image is None:
+        return np.full((TILE * 3 // 4, TILE, 3), 128, np.uint8)
+    scale = 2 * TILE / image.shape[1]
+    image = cv2.resize(image, None, fx=scale, fy=scale)[..., ::-1]
+    items = record.get("annotations", [])
+    boxes = torch.tensor([item["bbox"] for item in items], dtype=torch.float32).reshape(-1, 4) * scale
+    boxes[:, 2:] += boxes[:, :2]
+    drawn = draw_boxes(np.ascontiguousarray(image), boxes, [item["category_id"] - 1 for item in items], names)
+    return cv2.resize(drawn, (TILE, round(TILE * image.shape[0] / image.shape[1])), interpolation=cv2.INTER_AREA)
+
+
+def contact_sheet(check, count=12):
+    """HxWx3 uint8 RGB: up to `count` images of a DatasetCheck, evenly spread, with their boxes."""
+    steps = np.linspace(0, len(check.records) - 1, min(count, len(check.records))).round().astype(int)
+    tiles = [tile(check.records[step], check.classes) for step in steps]
+    height = max(part.shape[0] for part in tiles)
+    tiles = [np.pad(part, ((0, height - part.shape[0]), (0, 0), (0, 0))) for part in tiles]
+    tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % COLUMNS)
+    return np.concatenate([np.concatenate(tiles[start : start + COLUMNS], axis=1) for start in range(0, len(tiles), COLUMNS)])

@@ -1,0 +1,59 @@
+#!/usr/bin/env python
+"""Look at datasets before training: classes, sizes, files, boxes and a picture. Exit status 1 when training would fail.
+
+python tools/check_dataset.py cityscapes_train cityscapes_foggy_0.02_train
+python tools/check_dataset.py --config-file configs/cs2foggy.yaml          # all datasets of a config, declared ones included
+"""
+
+import argparse
+from pathlib import Path
+
+import cv2
+from tabulate import tabulate
+
+from mic_det.data.check import SIZES, check_names
+from mic_det.engine.setup import open_config
+from mic_det.errors import UserError
+from mic_det.reporting.contact_sheet import contact_sheet
+from mic_det.tooling import run_tool
+
+
+def show(check):
+    kind = f"{len(check.classes)} classes" if check.classes else "no labels"
+    print(f"\n{check.name}: {check.images} images, {kind}, {check.empty} without objects, {len(check.bad_files)} bad files")
+    if check.classes:
+        rows = [[name, *(check.objects[name, size] for size in SIZES)] for name in check.classes]
+        rows = [[*row, sum(row[1:])] for row in rows]
+        print(tabulate(rows, headers=["class", *SIZES, "all"], tablefmt="github"))
+    for fault, count in check.faults.items():
+        print(f"  {count} x {fault}")
+    for file in check.bad_files[:10]:
+        print(f"  missing or unreadable: {file}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="registered names, folders or COCO JSON files")
+    parser.add_argument("--config-file", help="also check DATASETS.TRAIN, TARGET and TEST of this config")
+    parser.add_argument("--declare", action="append", default=[], metavar="YAML", help="file of datasets to declare first")
+    parser.add_argument("--decode", action="store_true", help="decode every image, not only its header")
+    parser.add_argument("--output", type=Path, default=Path("output/check"), help="folder of the contact sheets")
+    args = parser.parse_args()
+    cfg = open_config(args.config_file, ["DATASETS.DECLARE", args.declare] if args.declare else [])
+    names = list(dict.fromkeys([*args.names, *cfg.DATASETS.TRAIN, *cfg.DATASETS.TARGET, *cfg.DATASETS.TEST]))
+    if not names:
+        raise UserError("Nothing to check: give dataset names or --config-file.")
+    checks, failures = check_names(names, args.decode)
+    args.output.mkdir(parents=True, exist_ok=True)
+    for check in checks:
+        show(check)
+        sheet = args.output / f"{Path(check.name).name}.png"
+        cv2.imwrite(str(sheet), contact_sheet(check)[..., ::-1])
+        print(f"  pictures: {sheet}")
+    for failure in failures:
+        print(f"\nTraining would fail: {failure}")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    run_tool(main)
