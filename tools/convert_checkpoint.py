@@ -3,7 +3,7 @@
 
 python tools/convert_checkpoint.py model_final.pth mic.pth                                  # any layout to mic-det's
 python tools/convert_checkpoint.py published.pth mic.pth --teacher-file published_teacher.pth
-python tools/convert_checkpoint.py mic.pth plain.pth --teacher --config-file configs/cs2foggy.yaml   # plus plain.yaml for detectron2
+python tools/convert_checkpoint.py mic.pth plain.pth --teacher --config-file configs/cs2foggy.yaml   # and plain.yaml
 python tools/convert_checkpoint.py mic.pth published.pth --student --published
 """
 

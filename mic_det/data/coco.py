@@ -87,7 +87,7 @@ def drop_faulty(content, where):
 
 
 def labelled_records(content, image_root):
-    """Dataset dicts, in detectron2's format, of a COCO dictionary without faults; classes count from 0 in the order of their ids."""
+    """Detectron2's dataset dicts of a COCO dictionary without faults; classes count from 0 in the order of their ids."""
     index = {number: position for position, number in enumerate(sorted(category["id"] for category in content["categories"]))}
     records = {image["id"]: {**image_record(image, image_root), "annotations": []} for image in content["images"]}
     for annotation in content["annotations"]:
