@@ -28,13 +28,13 @@ test: lint  ## lint, then all tests with coverage
 demo: setup  ## clear streets to fog in about nine minutes on two CPU cores
 	$(BIN)/python tools/demo.py
 
-study: setup  ## four methods, three seeds on ToyCity (about two hours on two cores)
+study: setup  ## six methods, three seeds on ToyCity (about three hours on two cores)
 	$(BIN)/python datasets/prepare_toycity.py --root datasets/toycity
 	$(BIN)/python tools/study.py --benchmark toycity --jobs 2 --report benchmarks/toycity_detection.md
 
 benchmark: setup  ## time of one training step and its parts
 	$(BIN)/python datasets/prepare_toycity.py --root datasets/toycity
-	$(BIN)/python tools/benchmark.py --config-file configs/toycity.yaml
+	$(BIN)/python tools/benchmark.py --config-file configs/toycity_mic.yaml
 
 clean:  ## remove build products; keeps output/ and datasets/
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis .coverage

@@ -130,6 +130,8 @@ def add_mic_config(cfg):
     cfg.LOG = CN()
     # Iterations between two log lines; the only moments at which training waits for the device.
     cfg.LOG.PERIOD = 20
+    # Iterations between two rows of pseudo-label pictures in TensorBoard; 0 is off.
+    cfg.LOG.PICTURE_PERIOD = 1000
     # Warn when no pseudo box was found for this many iterations.
     cfg.LOG.COLLAPSE_ITERS = 200
     # Warn when there are this many times more pseudo boxes than source boxes per image.

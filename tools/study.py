@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Repeat source-only, mean teacher, MIC and oracle over several seeds and write a Markdown report.
+"""Repeat source-only, mean teacher, SADA, MIC, MIC(SADA) and oracle over several seeds and write a Markdown report.
 
 python tools/study.py --benchmark toycity --report benchmarks/toycity_detection.md
 python tools/study.py --benchmark camvid_day2dusk --seeds 1 --report benchmarks/camvid_detection.md
@@ -7,14 +7,14 @@ python tools/study.py --benchmark camvid_day2dusk --seeds 1 --report benchmarks/
 
 import argparse
 
-from mic_det.engine.study import run_study
+from mic_det.engine.study import SUFFIXES, run_study
 from mic_det.tooling import run_tool
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--benchmark", default="toycity", help="stem of the configs: toycity or camvid_day2dusk")
-    parser.add_argument("--methods", nargs="+", default=("source_only", "mean_teacher", "mic", "oracle"))
+    parser.add_argument("--methods", nargs="+", default=tuple(SUFFIXES))
     parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1, 2))
     parser.add_argument("--output", help="folder of the runs (default output/study/BENCHMARK); finished runs are not repeated")
     parser.add_argument("--report", required=True, help="Markdown file to write")

@@ -92,6 +92,12 @@ def load_labelled(name):
     return records
 
 
+def load_truth(name):
+    """COCO dictionary of a labelled dataset, as evaluation sees it. Raises UserError as `load_labelled` does."""
+    load_labelled(name)
+    return MetadataCatalog.get(name).truth()
+
+
 def class_names(name, count):
     """Class names of a registered dataset, or the numbers 0 to `count` - 1 where its labels are not on this machine."""
     try:

@@ -26,6 +26,20 @@ def load_json(path, cure=""):
     return content
 
 
+def load_detections(path):
+    """A list of COCO results. Raises UserError naming the file when it is missing, broken or holds something else."""
+    try:
+        content = json.loads(Path(path).read_text())
+    except FileNotFoundError:
+        raise UserError(f"Detections {path} do not exist.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"Detections {path} are not valid JSON: {error}.") from None
+    keys = {"image_id", "category_id", "bbox", "score"}
+    if not isinstance(content, list) or not all(isinstance(item, dict) and keys <= item.keys() for item in content):
+        raise UserError(f"Detections {path} must be a list of entries with {', '.join(sorted(keys))}.")
+    return content
+
+
 def image_record(image, image_root):
     return {
         "file_name": str(Path(image_root) / image["file_name"]),

@@ -39,7 +39,7 @@ class StepParts:
         trainer, core, images = self.trainer, self.core, self.images
         return {
             "teacher forward": lambda: core.teacher_predictions(images),
-            "student source forward+backward": lambda: self.backward(core.student(self.batch.source)),
+            "student source forward+backward": lambda: self.backward(self.source_losses()),
             "student masked forward+backward": lambda: self.backward(core.pseudo_box_losses(images, self.labels)),
             "data": trainer.next_batch,
             "EMA": lambda: core.update_teacher(1),
@@ -47,6 +47,11 @@ class StepParts:
             "mask": lambda: core.consistency.mask(images.tensor),
             "optimizer": trainer.step_optimizer,
         }
+
+    def source_losses(self):
+        """With alignment, this pass takes the target's features along."""
+        core, source = self.core, self.batch.source
+        return core.student(source) if core.alignment is None else core.aligned_losses(source, self.images)
 
     def backward(self, losses):
         with torch.autocast(self.core.device.type, self.trainer.amp_type, enabled=self.trainer.amp_type is not None):

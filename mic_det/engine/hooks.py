@@ -13,6 +13,7 @@ from mic_det.checkpoint import files
 from mic_det.engine.progress import ProgressLine
 from mic_det.errors import UserError
 from mic_det.evaluation import evaluate
+from mic_det.reporting.pictures import masked_views
 from mic_det.reporting.run_report import write_run_report
 
 logger = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ def build_hooks(trainer):
         # Save before evaluating: whatever happens there, the weights are safe.
         Checkpoints(cfg.SOLVER.CHECKPOINT_PERIOD, cfg.CHECKPOINT.KEEP),
         Evaluation(cfg.TEST.EVAL_PERIOD, cfg.CHECKPOINT.BEST_ON),
+        Pictures(cfg.LOG.PICTURE_PERIOD),
         # Log after evaluating: the writers take each iteration once.
         Logging(cfg.LOG.PERIOD),
         PseudoLabelWatch(cfg.LOG.COLLAPSE_ITERS, cfg.LOG.RUNAWAY_FACTOR, cfg.MODEL.MIC.BURN_IN),
@@ -206,6 +208,22 @@ class Evaluation(HookBase):
                 self.best = flat[self.best_on]
                 content = {**trainer.checkpoint(), "best": self.best}
                 files.write_atomically(self.best_file, lambda temporary: torch.save(content, temporary))
+
+
+class Pictures(HookBase):
+    """Shows TensorBoard what the pseudo-labels look like: the rows of the report, every `period` iterations."""
+
+    def __init__(self, period):
+        self.period = period
+
+    def after_step(self):
+        trainer = self.trainer
+        due = self.period > 0 and (trainer.iter + 1) % self.period == 0
+        if not due or not trainer.adapts or trainer.core.consistency is None or not comm.is_main_process():
+            return
+        for index, row in enumerate(masked_views(trainer.cfg, trainer.core, count=2, seed=trainer.cfg.SEED)):
+            picture = torch.cat([torch.from_numpy(image) for _, image in row], dim=1)
+            trainer.storage.put_image(f"pseudo_labels/{index}", picture.permute(2, 0, 1))
 
 
 class Report(HookBase):

@@ -107,11 +107,13 @@ def conditions(cfg, seeds):
         f"Source {', '.join(cfg.DATASETS.TRAIN)}; unlabelled target {', '.join(cfg.DATASETS.TARGET)}; tests "
         f"{', '.join(cfg.DATASETS.TEST)}. Short side {cfg.INPUT.MIN_SIZE_TRAIN[0]} px in training and test.",
         f"Initial weights: {cfg.MODEL.WEIGHTS or 'random'}. {solver.OPTIMIZER}, learning rate {solver.BASE_LR:g}, "
-        f"{solver.MAX_ITER} iterations for every method, of which MIC and mean teacher adapt in the last "
+        f"{solver.MAX_ITER} iterations for every method, of which the adapting ones use the target in the last "
         f"{solver.MAX_ITER - mic.BURN_IN}; {solver.IMS_PER_BATCH} source and {solver.TARGET_IMS_PER_BATCH} target images each; "
         f"flip and colour jitter {cfg.INPUT.COLOR_JITTER:g} for every method.",
         f"Teacher alpha {mic.TEACHER.ALPHA:g}, threshold {mic.PSEUDO_LABELS.THRESHOLD:g}, weights {mic.PSEUDO_LABELS.WEIGHT}, "
-        f"blocks of {mic.MASK.BLOCK_SIZE} px, mask ratio {mic.MASK.RATIO:g} (mean teacher: 0).",
+        f"blocks of {mic.MASK.BLOCK_SIZE} px, mask ratio {mic.MASK.RATIO:g} (mean teacher: 0). Alignment (sada, mic_sada): gradient "
+        f"factors {mic.ALIGN.IMAGE_GRADIENT:g} and {mic.ALIGN.INSTANCE_GRADIENT:g}, loss weights {mic.ALIGN.IMAGE_WEIGHT:g}, "
+        f"{mic.ALIGN.INSTANCE_WEIGHT:g} and {mic.ALIGN.CONSISTENCY_WEIGHT:g}.",
         f"Seeds {', '.join(map(str, seeds))}. Every method has an EMA teacher. No target label was read except by the oracle.",
         f"{machine()}.",
         f"Command: `{' '.join(['python', 'tools/study.py', *sys.argv[1:]])}`.",

@@ -2,7 +2,16 @@
 
 from matplotlib.figure import Figure
 
-COLOURS = {"source_only": "#8d99ae", "mean_teacher": "#e9a23b", "mic": "#2a6f97", "oracle": "#5a9367"}
+from mic_det.evaluation.matching import precision_recall
+
+COLOURS = {
+    "source_only": "#8d99ae",
+    "mean_teacher": "#e9a23b",
+    "sada": "#c1666b",
+    "mic": "#2a6f97",
+    "mic_sada": "#4b2e83",
+    "oracle": "#5a9367",
+}
 
 
 def colour(method):
@@ -25,6 +34,25 @@ def curves(histories, name, title):
     axes.grid(alpha=0.3)
     if axes.lines:
         axes.legend(frameon=False)
+    return figure
+
+
+def precision_recall_curves(matches, title):
+    """One precision-recall curve per class.
+
+    Args:
+        matches: class name -> ClassMatches.
+    """
+    figure = Figure(figsize=(7.2, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for name, own in matches.items():
+        if len(own.truth_areas) and len(own.scores):
+            precision, recall = precision_recall(own)
+            axes.plot(recall, precision, label=name, linewidth=1.2)
+    axes.set(title=title, xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
+    axes.grid(alpha=0.3)
+    if axes.lines:
+        axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 

@@ -6,6 +6,17 @@ from itertools import pairwise
 from tabulate import tabulate
 
 
+PAIRS = (
+    ("mic", "source_only"),
+    ("mic", "mean_teacher"),
+    ("mean_teacher", "source_only"),
+    ("sada", "source_only"),
+    ("mic_sada", "sada"),
+    ("mic_sada", "mic"),
+    ("oracle", "mic"),
+)
+
+
 def spread(values):
     """`mean ± standard deviation` of percentages over seeds; a dash where there is nothing."""
     values = [value for value in values if value is not None]
@@ -77,8 +88,7 @@ def study_report(title, results, conditions):
         conditions: sentences on data, schedule, machine and command.
     """
     target = results[0]["test"]
-    pairs = (("mic", "source_only"), ("mic", "mean_teacher"), ("mean_teacher", "source_only"), ("oracle", "mic"))
-    differences = [line for line in (difference(results, *pair, target) for pair in pairs) if line]
+    differences = [line for line in (difference(results, *pair, target) for pair in PAIRS) if line]
     parts = [
         f"# {title}",
         "Mean ± sample standard deviation over the seeds; in percent; last checkpoint; teacher is the moving average.",

@@ -3,8 +3,9 @@
 import numpy as np
 import torch
 from detectron2.data import DatasetMapper, MetadataCatalog
-from detectron2.structures import BoxMode
+from detectron2.structures import BoxMode, ImageList
 
+from mic_det.adaptation import MaskedConsistency
 from mic_det.config import num_classes
 from mic_det.data.catalog import class_names, load_labelled, load_unlabelled
 from mic_det.data.mapper import TrainingMapper
@@ -51,27 +52,43 @@ def comparison(cfg, detectors, dataset, count=6):
 
 
 @torch.inference_mode()
-def masked_views(cfg, model, count=3, seed=0):
-    """Rows of (caption, image): a target image with the teacher's pseudo boxes, and what the student is shown instead.
+def pseudo_label_row(cfg, model, sample, names):
+    """What one unlabelled sample teaches: [(caption, image)] and the PseudoBoxes.
+
+    The pictures are the complete image with the teacher's pseudo boxes, the masked input with the same boxes, and the masked
+    input with what the student finds in it.
 
     Args:
-        model: MaskedConsistencyDetector.
+        model: MaskedConsistencyDetector; its student is left in the mode it was in.
+        sample: what a mapper returns: "image" CxHxW.
+        names: class names.
     """
+    student, consistency = model.student, model.consistency or MaskedConsistency(cfg)
+    images = student.preprocess_image([sample])
+    label = model.pseudo_labels(model.teacher_predictions(images))[0]
+    view, removed = consistency.view(images.tensor)
+    was_training = student.training
+    prediction = model.adapter.predict(student.eval(), ImageList(view, images.image_sizes))[0]
+    student.train(was_training)
+    height, width = images.image_sizes[0]
+    complete, masked = (
+        rgb(denormalised(tensor[0, :, :height, :width], student), cfg.INPUT.FORMAT) for tensor in (images.tensor, view)
+    )
+    row = [
+        (f"teacher's pseudo boxes ({len(label.instances)})", draw_instances(complete, label.instances, names)),
+        (f"what the student sees ({float(removed):.0%} removed)", draw_instances(masked, label.instances, names)),
+        ("what the student finds there", draw_instances(masked, prediction, names, MIN_SCORE)),
+    ]
+    return row, label
+
+
+def masked_views(cfg, model, count=3, seed=0):
+    """Rows of `pseudo_label_row` for a few of the target's images, augmented as in training."""
     records = [record for name in cfg.DATASETS.TARGET for record in load_unlabelled(name)]
     names = class_names(cfg.DATASETS.TRAIN[0], num_classes(cfg))
     mapper = TrainingMapper(cfg, labelled=False)
-    student, rows = model.student, []
-    for record in evenly(records, count):
-        with seeded(seed, record["image_id"] if isinstance(record["image_id"], int) else 0):
-            images = student.preprocess_image([mapper(record)])
-            label = model.pseudo_labels(model.teacher_predictions(images))[0]
-            view, removed = model.consistency.view(images.tensor)
-        height, width = images.image_sizes[0]
-        shown = [rgb(denormalised(tensor[0, :, :height, :width], student), cfg.INPUT.FORMAT) for tensor in (images.tensor, view)]
-        rows.append(
-            [
-                (f"teacher's pseudo boxes ({len(label.instances)})", draw_instances(shown[0], label.instances, names)),
-                (f"what the student sees ({float(removed):.0%} removed)", draw_instances(shown[1], label.instances, names)),
-            ]
-        )
+    rows = []
+    for position, record in enumerate(evenly(records, count)):
+        with seeded(seed, position):
+            rows.append(pseudo_label_row(cfg, model, mapper(record), names)[0])
     return rows

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 from jinja2 import Environment, PackageLoader, select_autoescape
 
-from mic_det.reporting import figures
+from mic_det.reporting import errors, figures
 
 CURVES = {
     "total_loss": "loss (source and masked target)",
@@ -57,6 +57,22 @@ def class_section(results, model, test):
     return {"title": f"Classes ({test})", "figures": [embed_figure(plot)]}
 
 
+def error_section(title, matches, min_score=0.5):
+    """Precision-recall curves and what is right, wrong and missed, by class, size and score.
+
+    Args:
+        matches: class name -> ClassMatches.
+        min_score: detections below it count as not made in the tables by class and size.
+    """
+    note = (
+        f"IoU above 0.5. Right, wrong and missed at a score of at least {min_score}; a second detection of an object is wrong; "
+        "a wrong detection counts at its own size. Sizes as in COCO: below 32², below 96² pixels, larger."
+    )
+    tables = [errors.by_class(matches, min_score), errors.by_size(matches, min_score), errors.by_score(matches)]
+    plot = figures.precision_recall_curves(matches, title)
+    return {"title": title, "note": note, "figures": [embed_figure(plot)], "tables": tables}
+
+
 def picture_section(title, rows, note=""):
     return {"title": title, "note": note, "rows": embed_rows(rows)}
 
@@ -65,7 +81,7 @@ def write_report(path, title, subtitle, results, sections, notes=()):
     """Write the report.
 
     Args:
-        results: list of {"method", "model", "test", "iterations", "AP", "AP50", "AP75", "per_class_AP50"}.
+        results: [] for none, or list of {"method", "model", "test", "iterations", "AP", "AP50", "AP75", "per_class_AP50"}.
         sections: what `curve_section`, `class_section` and `picture_section` return.
         notes: sentences below the table.
     """

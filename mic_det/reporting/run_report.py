@@ -3,6 +3,9 @@
 import json
 from pathlib import Path
 
+from detectron2.data import MetadataCatalog
+
+from mic_det.evaluation.matching import match_all
 from mic_det.reporting import pictures, report
 
 
@@ -46,6 +49,11 @@ def write_run_report(cfg, model):
         sections.append(report.picture_section(f"Detections on {dataset}", rows))
     if cfg.DATASETS.TARGET:
         sections.append(report.picture_section("Pseudo boxes and masked inputs", pictures.masked_views(cfg, model)))
+    for dataset in cfg.DATASETS.TEST:
+        detections = folder / "inference" / cfg.TEST.MODELS[0] / dataset / "coco_results.json"
+        if detections.is_file():
+            matches = match_all(MetadataCatalog.get(dataset).truth(), json.loads(detections.read_text()))
+            sections.append(report.error_section(f"Errors of the {cfg.TEST.MODELS[0]} on {dataset}", matches))
     sections += [report.class_section(results, cfg.TEST.MODELS[0], dataset) for dataset in cfg.DATASETS.TEST]
     sections.append(report.curve_section({name: folder}))
     page = folder / "report.html"

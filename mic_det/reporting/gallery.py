@@ -1,0 +1,121 @@
+"""A static HTML gallery of pseudo-labels: what the teacher says, what the student is shown, and what it finds."""
+
+import torch
+from detectron2.data import DatasetMapper, MetadataCatalog
+from detectron2.evaluation.coco_evaluation import instances_to_coco_json
+from tqdm import tqdm
+
+from mic_det.config import num_classes
+from mic_det.data.catalog import class_names, load_labelled, load_unlabelled
+from mic_det.data.stream import READ_ERRORS, seeded
+from mic_det.errors import UserError
+from mic_det.evaluation.matching import TRUE, match_all, match_class
+from mic_det.reporting import errors, report
+from mic_det.reporting.drawing import draw_boxes
+from mic_det.reporting.pictures import evenly, pseudo_label_row, rgb
+
+THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+KINDS = ("wrong", "missed", "right")  # in the order of the drawing's colours: red, orange, green
+DIAGNOSTIC = "diagnostic: uses target labels"
+
+
+def write_gallery(cfg, model, path, source=None, truth=None, count=24, seed=0):
+    """Write the gallery to `path`.
+
+    Args:
+        model: MaskedConsistencyDetector in evaluation mode.
+        source: unlabelled images: registered name, folder or COCO JSON.
+        truth: instead of `source`, a labelled dataset; right, wrong and missed pseudo boxes are then shown and counted on its
+            images. Its labels are used for nothing else.
+        count: number of images, evenly spread.
+
+    Returns:
+        Names of unreadable files.
+
+    Raises:
+        UserError: when no image can be read.
+    """
+    records = load_labelled(truth) if truth else load_unlabelled(source)
+    names = class_names(cfg.DATASETS.TRAIN[0], num_classes(cfg))
+    content = MetadataCatalog.get(truth).truth() if truth else None
+    if truth and MetadataCatalog.get(truth).thing_classes != names:
+        raise UserError(f"'{truth}' has the classes {MetadataCatalog.get(truth).thing_classes}, the model {names}.")
+    mapper, rows, unreadable, detections, seen = DatasetMapper(cfg, is_train=False), [], [], [], []
+    for position, record in enumerate(tqdm(evenly(records, count), unit="image", disable=None)):
+        try:
+            sample = mapper({**record})
+        except READ_ERRORS:
+            unreadable.append(record["file_name"])
+            continue
+        with seeded(seed, position):
+            row, label = pseudo_label_row(cfg, model, sample, names)
+        if truth:
+            own = teacher_detections(model, sample, record)
+            detections += own
+            seen.append(record["image_id"])
+            row.append(diagnosis(cfg, record, sample, label, content))
+        rows.append(row)
+    if not rows:
+        raise UserError(f"None of the {len(records)} images of {truth or source} could be read.")
+    sections = [report.picture_section("Images", rows)]
+    if truth:
+        sections.insert(0, diagnostic_section(restrict(content, seen), detections, cfg))
+    subtitle = f"{truth or source}; {len(rows)} of {len(records)} images; threshold {cfg.MODEL.MIC.PSEUDO_LABELS.THRESHOLD:g}"
+    report.write_report(path, "Pseudo-labels", f"{subtitle}; {DIAGNOSTIC}." if truth else f"{subtitle}.", [], sections)
+    return unreadable
+
+
+@torch.inference_mode()
+def teacher_detections(model, sample, record):
+    """COCO results of the teacher on one image, category ids from 1."""
+    sample = {**sample, "height": record["height"], "width": record["width"]}
+    found = instances_to_coco_json(model.detector("teacher")([sample])[0]["instances"].to("cpu"), record["image_id"])
+    return [{**item, "category_id": item["category_id"] + 1} for item in found]
+
+
+def restrict(content, image_ids):
+    """A COCO dictionary of some images only."""
+    kept = set(image_ids)
+    annotations = [item for item in content["annotations"] if item["image_id"] in kept]
+    return {**content, "images": [image for image in content["images"] if image["id"] in kept], "annotations": annotations}
+
+
+def diagnosis(cfg, record, sample, label, content):
+    """(caption, picture) of right, wrong and missed pseudo boxes on one image, in network-input pixels."""
+    image = rgb(sample["image"].permute(1, 2, 0).numpy(), cfg.INPUT.FORMAT)
+    scale = image.shape[1] / record["width"]
+    truth = [
+        {**item, "bbox": [value * scale for value in item["bbox"]]}
+        for item in content["annotations"]
+        if item["image_id"] == record["image_id"]
+    ]
+    instances = label.instances.to("cpu")
+    boxes, kinds = [], []
+    for kind in sorted({item["category_id"] for item in truth} | {int(value) + 1 for value in instances.gt_classes}):
+        own = [item for item in truth if item["category_id"] == kind]
+        chosen = instances[instances.gt_classes == kind - 1]
+        order = chosen.gt_scores.argsort(descending=True, stable=True)
+        corners = chosen.gt_boxes.tensor[order]
+        detections = [
+            {"image_id": record["image_id"], "bbox": [x0, y0, x1 - x0, y1 - y0], "score": score}
+            for (x0, y0, x1, y1), score in zip(corners.tolist(), chosen.gt_scores[order].tolist(), strict=True)
+        ]
+        matches = match_class(own, detections)
+        boxes += corners.tolist()
+        kinds += [KINDS.index("right" if value == TRUE else "wrong") for value in matches.kinds]
+        counted = [item["bbox"] for item in own if not item.get("difficult", 0) and not item.get("iscrowd", 0)]
+        missed = [box for box, score in zip(counted, matches.found_at, strict=True) if score < 0]
+        boxes += [[x, y, x + width, y + height] for x, y, width, height in missed]
+        kinds += [KINDS.index("missed")] * len(missed)
+    tally = ", ".join(f"{kinds.count(index)} {name}" for index, name in reversed(list(enumerate(KINDS))))
+    return f"{tally} ({DIAGNOSTIC})", draw_boxes(image, torch.tensor(boxes).reshape(-1, 4), kinds, KINDS)
+
+
+def diagnostic_section(content, detections, cfg):
+    matches = match_all(content, detections)
+    threshold = cfg.MODEL.MIC.PSEUDO_LABELS.THRESHOLD
+    return {
+        "title": f"Precision and recall of the pseudo boxes ({DIAGNOSTIC})",
+        "note": f"At IoU above 0.5, on the images below. The second table is at the configured threshold, {threshold:g}.",
+        "tables": [errors.by_threshold(matches, THRESHOLDS), errors.by_class(matches, threshold)],
+    }
