@@ -231,7 +231,8 @@ class Report(HookBase):
 
     def after_step(self):
         trainer = self.trainer
-        if trainer.iter + 1 == trainer.max_iter and trainer.cfg.DATASETS.TEST and comm.is_main_process():
+        shows = trainer.cfg.DATASETS.TEST or trainer.cfg.DATASETS.TARGET
+        if trainer.iter + 1 == trainer.max_iter and shows and comm.is_main_process():
             trainer.core.eval()
             logger.info("Pictures and curves: %s", write_run_report(trainer.cfg, trainer.core))
             trainer.core.train()

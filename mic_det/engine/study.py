@@ -111,8 +111,9 @@ def conditions(cfg, seeds):
         f"{solver.MAX_ITER - mic.BURN_IN}; {solver.IMS_PER_BATCH} source and {solver.TARGET_IMS_PER_BATCH} target images each; "
         f"flip and colour jitter {cfg.INPUT.COLOR_JITTER:g} for every method.",
         f"Teacher alpha {mic.TEACHER.ALPHA:g}, threshold {mic.PSEUDO_LABELS.THRESHOLD:g}, weights {mic.PSEUDO_LABELS.WEIGHT}, "
-        f"blocks of {mic.MASK.BLOCK_SIZE} px, mask ratio {mic.MASK.RATIO:g} (mean teacher: 0). Alignment (sada, mic_sada): gradient "
-        f"factors {mic.ALIGN.IMAGE_GRADIENT:g} and {mic.ALIGN.INSTANCE_GRADIENT:g}, loss weights {mic.ALIGN.IMAGE_WEIGHT:g}, "
+        f"blocks of {mic.MASK.BLOCK_SIZE} px, mask ratio {mic.MASK.RATIO:g} (mean teacher: 0).",
+        "Alignment (sada, mic_sada): gradient factors "
+        f"{mic.ALIGN.IMAGE_GRADIENT:g} and {mic.ALIGN.INSTANCE_GRADIENT:g}, loss weights {mic.ALIGN.IMAGE_WEIGHT:g}, "
         f"{mic.ALIGN.INSTANCE_WEIGHT:g} and {mic.ALIGN.CONSISTENCY_WEIGHT:g}.",
         f"Seeds {', '.join(map(str, seeds))}. Every method has an EMA teacher. No target label was read except by the oracle.",
         f"{machine()}.",
@@ -124,7 +125,7 @@ def run_study(stem, methods, output, seeds, report, overrides=(), jobs=1):
     """Train all methods on all seeds and write the Markdown report and `<output>/summary.json`. Returns the report."""
     watch = Stopwatch()
     train_seeds(stem, methods, output, seeds, overrides, jobs)
-    cfg = load_config(config_file(stem, "mic"), overrides)
+    cfg = load_config(config_file(stem, "mic_sada"), overrides)
     results = [
         {"seed": seed, **run}
         for seed in seeds

@@ -5,7 +5,6 @@ from itertools import pairwise
 
 from tabulate import tabulate
 
-
 PAIRS = (
     ("mic", "source_only"),
     ("mic", "mean_teacher"),

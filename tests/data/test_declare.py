@@ -120,7 +120,7 @@ def test_a_block_in_a_config_and_a_file_of_its_own(datasets, tmp_path):
         ({"name": "n", "format": "coko", "images": "x"}, "format 'coko' is not known.*Did you mean 'coco'"),
         ({"name": "n", "format": "coco", "images": "x"}, "format coco needs 'annotations'"),
         ({"name": "n", "format": "yolo", "images": "x", "annotations": "y"}, "format yolo needs 'classes'"),
-        ({"name": "n", "format": "images", "images": "x", "clases": []}, "unknown key 'clases'.*Did you mean 'classes'"),
+        ({"name": "n", "format": "images", "images": "x", "class": []}, "unknown key 'class'.*Did you mean 'classes'"),
         ({"name": "toycity_train", "format": "images", "images": "x"}, "name is taken"),
         ("nowhere.yaml", "nowhere.yaml does not exist"),
     ],

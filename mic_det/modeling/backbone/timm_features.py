@@ -1,5 +1,7 @@
 """Any timm network with a feature pyramid as a detectron2 backbone under an FPN."""
 
+from pathlib import Path
+
 from detectron2.layers import FrozenBatchNorm2d, ShapeSpec
 from detectron2.modeling import BACKBONE_REGISTRY, Backbone
 
@@ -29,12 +31,14 @@ class TimmFeatures(Backbone):
             raise UserError("MODEL.BACKBONE.NAME build_timm_fpn_backbone needs timm: pip install 'mic-det[timm]'.") from None
         if not timm.is_model(name):
             raise UserError(f"MODEL.TIMM.NAME: timm has no model '{name}'.{did_you_mean(name, timm.list_models())}")
+        if pretrained_file and not Path(pretrained_file).is_file():
+            raise UserError(f"MODEL.TIMM.PRETRAINED_FILE: {pretrained_file} does not exist; '' gives random weights.")
         overlay = {"file": pretrained_file} if pretrained_file else None
         try:
             network = timm.create_model(
                 name, pretrained=bool(pretrained_file), pretrained_cfg_overlay=overlay, features_only=True
             )
-        except (FileNotFoundError, RuntimeError) as error:
+        except RuntimeError as error:
             raise UserError(f"MODEL.TIMM: {name} cannot be built: {str(error).splitlines()[0]}") from error
         shapes = zip(network.feature_info.reduction(), network.feature_info.channels(), strict=True)
         info = {stride: (index, channels) for index, (stride, channels) in enumerate(shapes)}
