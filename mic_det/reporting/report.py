@@ -14,6 +14,8 @@ CURVES = {
     "total_loss": "loss (source and masked target)",
     "pseudo_boxes_per_image": "pseudo boxes per target image",
     "pseudo_score": "mean score of the pseudo boxes",
+    "align_image_accuracy": "accuracy of the image-level domain classifiers",
+    "align_instance_accuracy": "accuracy of the instance-level domain classifiers",
     "gradient_norm": "gradient norm",
 }
 

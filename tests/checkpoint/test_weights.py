@@ -83,3 +83,20 @@ def test_a_failed_download_is_one_sentence(model, tmp_path, monkeypatch):
     monkeypatch.setenv("FVCORE_CACHE", str(tmp_path))
     with pytest.raises(UserError, match="could not be fetched"):
         weights.load_weights(model, "http://127.0.0.1:9/x.pkl", download=True)
+
+
+def test_domain_classifiers_are_optional_in_initial_weights(tiny_cfg, tmp_path):
+    torch.manual_seed(0)
+    with_alignment, without = build_model(tiny_cfg(name="toycity")), build_model(tiny_cfg())
+    files.save(tmp_path / "with.pth", {"model": with_alignment.state_dict()})
+    files.save(tmp_path / "without.pth", {"model": without.state_dict()})
+    weights.load_weights(without, str(tmp_path / "with.pth"))
+    assert same(without.student, with_alignment.student)
+    own = build_model(tiny_cfg(name="toycity"))
+    before = {name: value.clone() for name, value in own.alignment.state_dict().items()}
+    with torch.no_grad():
+        next(without.student.parameters()).add_(1)
+    files.save(tmp_path / "without.pth", {"model": without.state_dict()})
+    weights.load_weights(own, str(tmp_path / "without.pth"))
+    assert same(own.student, without.student)
+    assert all(torch.equal(before[name], value) for name, value in own.alignment.state_dict().items())

@@ -1,0 +1,52 @@
+"""A run that takes over the source-only burn-in ends where it would have ended alone, bit by bit."""
+
+import pytest
+import torch
+
+from mic_det.checkpoint import files
+from mic_det.engine import AdaptationTrainer, burn_in
+from mic_det.errors import UserError
+
+SCHEDULE = [*("MODEL.MIC.BURN_IN", 2, "SOLVER.CHECKPOINT_PERIOD", 2, "SOLVER.MAX_ITER", 4, "SOLVER.WARMUP_ITERS", 3)]
+
+
+@pytest.fixture
+def run(tiny_cfg, tmp_path):
+    def run(name, folder, resume=False, *overrides):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        cfg = tiny_cfg(*SCHEDULE, "OUTPUT_DIR", str(tmp_path / folder), "DATASETS.TEST", (), *overrides, name=name)
+        trainer = AdaptationTrainer(cfg)
+        if resume:
+            trainer.resume()
+        trainer.train()
+        return trainer
+
+    return run
+
+
+@pytest.mark.parametrize("name", ["toycity", "toycity_sada", "toycity_mic"])
+def test_a_shared_burn_in_changes_no_bit(run, tmp_path, name):
+    run("toycity_source_only", "source_only")
+    whole = run(name, "whole")
+    burn_in.share(tmp_path / "source_only", tmp_path / "shared", 2)
+    shared = run(name, "shared", True)
+    assert shared.start_iter == 2
+    for key, value in whole.core.state_dict().items():
+        assert torch.equal(value, shared.core.state_dict()[key]), key
+    assert [group["lr"] for group in whole.optimizer.param_groups] == [group["lr"] for group in shared.optimizer.param_groups]
+
+
+def test_missing_classifiers_after_the_burn_in_are_an_error(run, tmp_path):
+    run("toycity_mic", "mic")
+    content = files.load(tmp_path / "mic/model_final.pth")
+    files.save(tmp_path / "late/model_0000003.pth", {**content, "iteration": 2})
+    with pytest.raises(UserError, match="does not fit the configured model"):
+        run("toycity", "late", True)
+
+
+def test_an_existing_run_is_not_overwritten(run, tmp_path):
+    run("toycity_source_only", "source_only")
+    run("toycity_mic", "mic")
+    before = (tmp_path / "mic/last_checkpoint").read_text()
+    burn_in.share(tmp_path / "source_only", tmp_path / "mic", 2)
+    assert (tmp_path / "mic/last_checkpoint").read_text() == before
