@@ -45,3 +45,13 @@ def by_score(matches):
 def by_threshold(matches, thresholds):
     """Precision and recall of the pseudo boxes that each threshold would give."""
     return [["threshold", *COUNTS], *(count_row(f"{value:.2f}", *total(matches, value)) for value in thresholds)]
+
+
+def by_class_and_threshold(matches, thresholds):
+    """`precision / recall` of each class at each threshold."""
+    rows = []
+    for name, own in matches.items():
+        counts = [own.counts(value) for value in thresholds]
+        cells = [f"{share(true, true + false)} / {share(true, true + missed)}" for true, false, missed in counts]
+        rows.append([name, *cells])
+    return [["precision / recall", *(f"{value:.2f}" for value in thresholds)], *rows]

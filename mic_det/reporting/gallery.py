@@ -116,6 +116,10 @@ def diagnostic_section(content, detections, cfg):
     threshold = cfg.MODEL.MIC.PSEUDO_LABELS.THRESHOLD
     return {
         "title": f"Precision and recall of the pseudo boxes ({DIAGNOSTIC})",
-        "note": f"At IoU above 0.5, on the images below. The second table is at the configured threshold, {threshold:g}.",
-        "tables": [errors.by_threshold(matches, THRESHOLDS), errors.by_class(matches, threshold)],
+        "note": f"At IoU above 0.5, on the images below. The last table is at the configured threshold, {threshold:g}.",
+        "tables": [
+            errors.by_threshold(matches, THRESHOLDS),
+            errors.by_class_and_threshold(matches, THRESHOLDS),
+            errors.by_class(matches, threshold),
+        ],
     }

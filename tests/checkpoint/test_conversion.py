@@ -1,6 +1,7 @@
 """Conversions: there and back, against the published layout, and into a detectron2 that knows nothing of mic-det."""
 
 import json
+import pickle
 import subprocess
 import sys
 
@@ -116,6 +117,15 @@ def test_command_to_mic_det_and_back_with_a_fit_check(r50, tmp_path):
     assert wrong.returncode == 1 and "res4.22" in wrong.stdout + wrong.stderr and not (tmp_path / "no.pth").exists()
     taken = run_script(tool, tmp_path / "mic.pth", tmp_path / "again.pth", check=False)
     assert taken.returncode == 1 and "exists already" in taken.stderr
+
+
+def test_a_plain_pickle_becomes_a_mic_checkpoint(r50, tmp_path):
+    arrays = {name: value.numpy() for name, value in r50.student.state_dict().items()}
+    (tmp_path / "zoo.pkl").write_bytes(pickle.dumps({"model": arrays, "__author__": "x"}))
+    state = conversion.mic_checkpoint(tmp_path / "zoo.pkl")
+    conversion.check_fit(mic_det.load_config(REPOSITORY / "configs/cs2foggy_mic.yaml", R50), state)
+    for name, value in r50.student.state_dict().items():
+        assert torch.equal(state[f"student.{name}"], value) and torch.equal(state[f"teacher.model.{name}"], value)
 
 
 def test_the_published_layout_is_named_when_loaded_unconverted(r50, tmp_path):

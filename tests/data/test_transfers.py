@@ -38,18 +38,30 @@ def root(tmp_path_factory):
         write_text(root / f"sim10k/Annotations/{name}.xml", voc_xml([("car", 1, 1, 20, 20, 0)]))
         write_image(root / f"kitti/training/image_2/{name}.png")
         write_text(root / f"kitti/training/label_2/{name}.txt", LINES)
-    sim10k = voc.convert_voc(root / "sim10k/Annotations", root / "sim10k/JPEGImages", voc.SIM10K_CLASSES, relative_to=root / "sim10k")
+    sim10k = voc.convert_voc(
+        root / "sim10k/Annotations", root / "sim10k/JPEGImages", voc.SIM10K_CLASSES, relative_to=root / "sim10k"
+    )
     write_json(root / "sim10k/annotations/instances_train.json", sim10k.coco)
     write_json(root / "kitti/annotations/instances_train.json", convert_kitti(root / "kitti").coco)
     make_bdd100k(root / "bdd100k", "labels/det_20/det_{split}.json", BDD_CLASSES)
     for split in ("train", "val"):
         write_json(root / f"bdd100k/annotations/instances_day_{split}.json", convert_bdd100k(root / "bdd100k", split).coco)
-    layouts = {"voc": ("trainval",), "clipart": ("train", "test", "all"), "watercolor": ("train", "test"), "comic": ("train", "test")}
+    layouts = {
+        "voc": ("trainval",),
+        "clipart": ("train", "test", "all"),
+        "watercolor": ("train", "test"),
+        "comic": ("train", "test"),
+    }
     for name, splits in layouts.items():
         write_voc(root / name, {split: [f"{split}{index}" for index in range(2)] for split in splits})
         classes = voc.CLASSES if name in ("voc", "clipart") else voc.ART_CLASSES
         for split in splits:
-            parts = (root / name / "Annotations", root / name / "JPEGImages", classes, root / name / f"ImageSets/Main/{split}.txt")
+            parts = (
+                root / name / "Annotations",
+                root / name / "JPEGImages",
+                classes,
+                root / name / f"ImageSets/Main/{split}.txt",
+            )
             write_json(root / name / f"annotations/instances_{split}.json", voc.convert_voc(*parts, relative_to=root / name).coco)
     return root
 
@@ -61,7 +73,7 @@ def test_datasets_fit_each_other_and_the_model(root, monkeypatch, stem, method):
     cfg = mic_det.load_config(REPOSITORY / f"configs/{stem}{method}.yaml")
     check_datasets(cfg)
     count, first = EXPECTED[stem]
-    assert cfg.MODEL.ROI_HEADS.NUM_CLASSES == count
+    assert count == cfg.MODEL.ROI_HEADS.NUM_CLASSES
     assert mic_det.data.catalog.class_names(cfg.DATASETS.TRAIN[0], count)[0] == first
     objects = [item for record in load_source(cfg) for item in record["annotations"]]
     assert objects and all(0 <= item["category_id"] < count for item in objects)

@@ -117,4 +117,5 @@ def test_tables_by_score_and_size_by_hand():
     assert [row[:4] for row in errors.by_size(matches, 0.3)[1:]] == [["small", 1, 2, 0], ["medium", 0, 0, 1], ["large", 0, 0, 0]]
     table = {row[0]: row[1:] for row in errors.by_score(matches)[1:]}
     assert table["0.9 to 1.0"] == [1, 1, 0, "0.50"] and table["0.3 to 0.4"] == [0, 0, 1, "0.00"]
+    assert errors.by_class_and_threshold(matches, (0.3, 0.93))[1] == ["cat", "0.33 / 0.50", "1.00 / 0.50"]
     assert errors.by_threshold(matches, (0.3, 0.93))[2] == ["0.93", 1, 0, 1, "1.00", "0.50"]
