@@ -13,14 +13,19 @@ logger = logging.getLogger(__name__)
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm"}
 
 
+def read_json(path, what, cure=""):
+    """Parse a JSON file; raise UserError that begins with `what` when it is missing or broken."""
+    try:
+        return json.loads(Path(path).read_text())
+    except FileNotFoundError:
+        raise UserError(f"{what} {path} does not exist.{cure}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{what} {path} is not valid JSON: {error}.") from None
+
+
 def load_json(path, cure=""):
     """Parse a COCO JSON file. Raises UserError naming the file when it is missing, broken or has no images."""
-    try:
-        content = json.loads(Path(path).read_text())
-    except FileNotFoundError:
-        raise UserError(f"Annotation file {path} does not exist.{cure}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"Annotation file {path} is not valid JSON: {error}.") from None
+    content = read_json(path, "Annotation file", cure)
     if not isinstance(content, dict) or not content.get("images"):
         raise UserError(f"Annotation file {path} lists no images: it must be a COCO dictionary with an 'images' list.")
     return content
@@ -28,15 +33,10 @@ def load_json(path, cure=""):
 
 def load_detections(path):
     """A list of COCO results. Raises UserError naming the file when it is missing, broken or holds something else."""
-    try:
-        content = json.loads(Path(path).read_text())
-    except FileNotFoundError:
-        raise UserError(f"Detections {path} do not exist.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"Detections {path} are not valid JSON: {error}.") from None
+    content = read_json(path, "Detections file")
     keys = {"image_id", "category_id", "bbox", "score"}
     if not isinstance(content, list) or not all(isinstance(item, dict) and keys <= item.keys() for item in content):
-        raise UserError(f"Detections {path} must be a list of entries with {', '.join(sorted(keys))}.")
+        raise UserError(f"Detections file {path} must be a list of entries with {', '.join(sorted(keys))}.")
     return content
 
 

@@ -7,7 +7,8 @@ from detectron2.modeling.poolers import ROIPooler
 from detectron2.structures import Boxes, ImageList
 from torchvision.ops import roi_align
 
-from mic_det.adaptation.alignment import DomainFeatures, FeatureAlignment, ImageClassifiers, InstanceClassifiers, ScaleGradient
+from mic_det.adaptation import DomainFeatures, FeatureAlignment
+from mic_det.adaptation.domain_classifiers import ImageClassifiers, InstanceClassifiers, ScaleGradient
 
 SCALES = [1 / 4, 1 / 8, 1 / 16, 1 / 32]
 # One box per level of the published rule: sides below 112, 112 to 223, 224 to 447, from 448.

@@ -124,9 +124,10 @@ def test_divergence_stops_with_a_checkpoint_and_a_sentence(tiny_cfg, monkeypatch
 
 
 @pytest.mark.parametrize("kind", ["bf16", "fp16"])
-def test_mixed_precision_trains_close_to_full_precision(tiny_cfg, kind):
-    full = steps(AdaptationTrainer(tiny_cfg("DATASETS.TARGET", ())), 3)
-    mixed = steps(AdaptationTrainer(tiny_cfg("DATASETS.TARGET", (), "SOLVER.AMP.ENABLED", True, "SOLVER.AMP.DTYPE", kind)), 3)
+@pytest.mark.parametrize("name", ["toycity_source_only", "toycity_sada"])
+def test_mixed_precision_trains_close_to_full_precision(tiny_cfg, kind, name):
+    full = steps(AdaptationTrainer(tiny_cfg(name=name)), 3)
+    mixed = steps(AdaptationTrainer(tiny_cfg("SOLVER.AMP.ENABLED", True, "SOLVER.AMP.DTYPE", kind, name=name)), 3)
     assert mixed[0]["total_loss"] != full[0]["total_loss"]
     for one, other in zip(full, mixed, strict=True):
         assert other["total_loss"] == pytest.approx(one["total_loss"], rel=0.03)
