@@ -18,23 +18,36 @@ class ClassMatches:
         scores: N.
         kinds: N of TRUE, DUPLICATE (its object was found by a more confident detection), WRONG, IGNORED (matches a
             difficult or crowd object).
-        areas: N, in pixels.
-        truth_areas: M, of the objects that count.
+        boxes: Nx4 XYWH in pixels.
+        truth_boxes: Mx4 XYWH, of the objects that count.
         found_at: M, score of the detection that found each object; -1 when none did.
     """
 
     scores: np.ndarray
     kinds: np.ndarray
-    areas: np.ndarray
-    truth_areas: np.ndarray
+    boxes: np.ndarray
+    truth_boxes: np.ndarray
     found_at: np.ndarray
+
+    @property
+    def areas(self):
+        return self.boxes[:, 2] * self.boxes[:, 3]
+
+    @property
+    def truth_areas(self):
+        return self.truth_boxes[:, 2] * self.truth_boxes[:, 3]
+
+    @property
+    def false(self):
+        """N bool."""
+        return np.isin(self.kinds, (DUPLICATE, WRONG))
 
     def counts(self, min_score, size=None):
         """(true, false, missed) at a least score, of all sizes or one of SIZES; a false detection has its own size."""
         low, high = SIZES[size] if size else (0, float("inf"))
         truth = (self.truth_areas >= low) & (self.truth_areas < high)
         true = int((truth & (self.found_at >= min_score)).sum())
-        false = np.isin(self.kinds, (DUPLICATE, WRONG)) & (self.scores >= min_score) & (self.areas >= low) & (self.areas < high)
+        false = self.false & (self.scores >= min_score) & (self.areas >= low) & (self.areas < high)
         return true, int(false.sum()), int(truth.sum()) - true
 
 
@@ -74,8 +87,8 @@ def match_class(truth, detections, iou_threshold=0.5):
     return ClassMatches(
         scores=np.array([detection["score"] for detection in detections]),
         kinds=np.array(kinds, dtype=int),
-        areas=np.array([detection["bbox"][2] * detection["bbox"][3] for detection in detections]),
-        truth_areas=np.array([item["bbox"][2] * item["bbox"][3] for item in truth if counts(item)]),
+        boxes=np.array([detection["bbox"] for detection in detections], dtype=float).reshape(-1, 4),
+        truth_boxes=np.array([item["bbox"] for item in truth if counts(item)], dtype=float).reshape(-1, 4),
         found_at=np.array(list(found_at.values())),
     )
 

@@ -1,15 +1,17 @@
 """A static HTML gallery of pseudo-labels: what the teacher says, what the student is shown, and what it finds."""
 
+import numpy as np
 import torch
 from detectron2.data import DatasetMapper, MetadataCatalog
 from detectron2.evaluation.coco_evaluation import instances_to_coco_json
+from detectron2.structures import Instances
 from tqdm import tqdm
 
 from mic_det.config import num_classes
 from mic_det.data.catalog import class_names, load_labelled, load_unlabelled
 from mic_det.data.stream import READ_ERRORS, seeded
 from mic_det.errors import UserError
-from mic_det.evaluation.matching import TRUE, match_all, match_class
+from mic_det.evaluation.matching import TRUE, match_all
 from mic_det.reporting import errors, report
 from mic_det.reporting.drawing import draw_boxes
 from mic_det.reporting.pictures import evenly, pseudo_label_row, rgb
@@ -84,31 +86,28 @@ def diagnosis(cfg, record, sample, label, content):
     """(caption, picture) of right, wrong and missed pseudo boxes on one image, in network-input pixels."""
     image = rgb(sample["image"].permute(1, 2, 0).numpy(), cfg.INPUT.FORMAT)
     scale = image.shape[1] / record["width"]
-    truth = [
-        {**item, "bbox": [value * scale for value in item["bbox"]]}
-        for item in content["annotations"]
-        if item["image_id"] == record["image_id"]
-    ]
+    truth = restrict(content, [record["image_id"]])
+    truth["annotations"] = [{**item, "bbox": [value * scale for value in item["bbox"]]} for item in truth["annotations"]]
+    matches = match_all(truth, pseudo_results(label, record["image_id"])).values()
+    groups = {
+        "wrong": np.concatenate([own.boxes[own.false] for own in matches]),
+        "missed": np.concatenate([own.truth_boxes[own.found_at < 0] for own in matches]),
+        "right": np.concatenate([own.boxes[own.kinds == TRUE] for own in matches]),
+    }
+    boxes = torch.from_numpy(np.concatenate([groups[name] for name in KINDS]))
+    boxes[:, 2:] += boxes[:, :2]
+    kinds = [index for index, name in enumerate(KINDS) for _ in groups[name]]
+    tally = ", ".join(f"{len(groups[name])} {name}" for name in reversed(KINDS))
+    return f"{tally} ({DIAGNOSTIC})", draw_boxes(image, boxes, kinds, KINDS)
+
+
+def pseudo_results(label, image_id):
+    """PseudoBoxes as COCO results, category ids from 1."""
     instances = label.instances.to("cpu")
-    boxes, kinds = [], []
-    for kind in sorted({item["category_id"] for item in truth} | {int(value) + 1 for value in instances.gt_classes}):
-        own = [item for item in truth if item["category_id"] == kind]
-        chosen = instances[instances.gt_classes == kind - 1]
-        order = chosen.gt_scores.argsort(descending=True, stable=True)
-        corners = chosen.gt_boxes.tensor[order]
-        detections = [
-            {"image_id": record["image_id"], "bbox": [x0, y0, x1 - x0, y1 - y0], "score": score}
-            for (x0, y0, x1, y1), score in zip(corners.tolist(), chosen.gt_scores[order].tolist(), strict=True)
-        ]
-        matches = match_class(own, detections)
-        boxes += corners.tolist()
-        kinds += [KINDS.index("right" if value == TRUE else "wrong") for value in matches.kinds]
-        counted = [item["bbox"] for item in own if not item.get("difficult", 0) and not item.get("iscrowd", 0)]
-        missed = [box for box, score in zip(counted, matches.found_at, strict=True) if score < 0]
-        boxes += [[x, y, x + width, y + height] for x, y, width, height in missed]
-        kinds += [KINDS.index("missed")] * len(missed)
-    tally = ", ".join(f"{kinds.count(index)} {name}" for index, name in reversed(list(enumerate(KINDS))))
-    return f"{tally} ({DIAGNOSTIC})", draw_boxes(image, torch.tensor(boxes).reshape(-1, 4), kinds, KINDS)
+    found = Instances(
+        instances.image_size, pred_boxes=instances.gt_boxes, pred_classes=instances.gt_classes, scores=instances.gt_scores
+    )
+    return [{**item, "category_id": item["category_id"] + 1} for item in instances_to_coco_json(found, image_id)]
 
 
 def diagnostic_section(content, detections, cfg):

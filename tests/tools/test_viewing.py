@@ -64,13 +64,13 @@ def test_diagnosis_counts_by_hand(tiny_cfg):
         {"id": 3, "image_id": 1, "category_id": 1, "bbox": [20, 20, 60, 60]},
         {"id": 4, "image_id": 2, "category_id": 1, "bbox": [20, 20, 60, 60]},
     ]
+    categories = [{"id": index, "name": str(index)} for index in (1, 2, 3)]
+    content = {"images": [{"id": 1}, {"id": 2}], "annotations": truth, "categories": categories}
     instances = Instances((64, 128))
     instances.gt_boxes = Boxes(torch.tensor([[10.0, 10, 40, 40], [80, 40, 120, 60]]))
     instances.gt_classes, instances.gt_scores = torch.tensor([2, 2]), torch.tensor([0.9, 0.8])
     sample = {"image": torch.zeros(3, 64, 128, dtype=torch.uint8)}
-    caption, picture = diagnosis(
-        tiny_cfg(), record, sample, PseudoBoxes(instances, Boxes(torch.zeros(0, 4))), {"annotations": truth}
-    )
+    caption, picture = diagnosis(tiny_cfg(), record, sample, PseudoBoxes(instances, Boxes(torch.zeros(0, 4))), content)
     assert caption.startswith("1 right, 2 missed, 1 wrong") and picture.std() > 5
 
 
