@@ -65,9 +65,25 @@ def load_target(cfg):
     return records
 
 
+def check_masks(records, mask_format):
+    """Raise UserError unless every object has a mask that INPUT.MASK_FORMAT can hold."""
+    for record in records:
+        for item in record["annotations"]:
+            mask = item.get("segmentation")
+            if mask is None:
+                raise UserError(
+                    f"MODEL.MASK_ON needs instance masks, but objects of {record['file_name']} have none; prepare_cityscapes.py and "
+                    "prepare_toycity.py write them with --masks."
+                )
+            if isinstance(mask, dict) and mask_format != "bitmask":
+                raise UserError(f"The masks of {record['file_name']} are run-length encoded: set INPUT.MASK_FORMAT bitmask.")
+
+
 def check_datasets(cfg):
     """Read every dataset that a run will need, so that a wrong one fails before training starts."""
-    load_source(cfg)
+    source = load_source(cfg)
+    if cfg.MODEL.MASK_ON:
+        check_masks(source, cfg.INPUT.MASK_FORMAT)
     load_target(cfg)
     for name in cfg.DATASETS.TEST:
         check_files(load_labelled(name), name)

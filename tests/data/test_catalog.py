@@ -93,6 +93,19 @@ def test_checks_before_training(tiny_cfg, registered, tmp_path, datasets, caplog
         check_classes(["toycity_train", "other"], 8)
 
 
+def test_masks_are_checked_before_training(tiny_cfg, registered, tmp_path, datasets):
+    on = ("MODEL.MASK_ON", True)
+    check_datasets(tiny_cfg(*on, "INPUT.MASK_FORMAT", "bitmask"))
+    with pytest.raises(UserError, match="run-length encoded: set INPUT.MASK_FORMAT bitmask"):
+        check_datasets(tiny_cfg(*on))
+    content = json.loads((datasets / "toycity/annotations/instances_val.json").read_text())
+    del content["annotations"][0]["segmentation"]
+    (tmp_path / "boxes.json").write_text(json.dumps(content))
+    register_coco("boxes", tmp_path / "boxes.json", datasets / "toycity")
+    with pytest.raises(UserError, match="have none; prepare_cityscapes.py"):
+        check_datasets(tiny_cfg(*on, "DATASETS.TRAIN", ("boxes",), "INPUT.MASK_FORMAT", "bitmask"))
+
+
 def test_source_images_without_objects_can_be_dropped_but_target_images_stay(tiny_cfg, registered, tmp_path, datasets):
     content = json.loads((datasets / "toycity/annotations/instances_train.json").read_text())
     first = content["images"][0]["id"]
