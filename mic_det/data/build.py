@@ -72,8 +72,8 @@ def check_masks(records, mask_format):
             mask = item.get("segmentation")
             if mask is None:
                 raise UserError(
-                    f"MODEL.MASK_ON needs instance masks, but objects of {record['file_name']} have none; prepare_cityscapes.py and "
-                    "prepare_toycity.py write them with --masks."
+                    f"MODEL.MASK_ON needs instance masks, but objects of {record['file_name']} have none; "
+                    "prepare_cityscapes.py and prepare_toycity.py write them with --masks."
                 )
             if isinstance(mask, dict) and mask_format != "bitmask":
                 raise UserError(f"The masks of {record['file_name']} are run-length encoded: set INPUT.MASK_FORMAT bitmask.")

@@ -1,5 +1,6 @@
 """PASCAL VOC's layout: one XML file per image. VOC, Clipart, Watercolor, Comic and Sim10k come in it."""
 
+import contextlib
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -58,11 +59,12 @@ def read_xml(path, classes):
 
 
 def find_classes(annotations):
-    """All object names below a folder of XML files, sorted."""
+    """All object names in a folder of XML files, sorted; broken files are passed over."""
     names = set()
     for path in Path(annotations).glob("*.xml"):
-        names |= {item.text.strip() for item in ET.parse(path).getroot().iterfind("object/name")}
-    return tuple(sorted(names))
+        with contextlib.suppress(ET.ParseError):
+            names |= {(item.text or "").strip() for item in ET.parse(path).getroot().iterfind("object/name")}
+    return tuple(sorted(names - {""}))
 
 
 def list_images(images, split_file=None):

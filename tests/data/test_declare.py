@@ -53,6 +53,8 @@ def test_voc_with_and_without_a_split(root):
     assert names(load_labelled("v_test"), "v_test") == [["car", "person"]] * 2
     assert MetadataCatalog.get("v_test").thing_classes == ["person", "car", "dog"]  # dog just does not occur
     assert len(load_unlabelled("v_test")) == 2
+    (root / "v/Annotations/b.xml").write_text("<annotation><obj")
+    assert len(load_labelled("v_test")) == 1  # reported and survived
 
 
 def test_yolo(root, caplog):
