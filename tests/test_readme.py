@@ -130,7 +130,7 @@ def my_package(monkeypatch):
 
 
 def test_bring_your_own_detector(my_package, tiny_cfg):
-    (code,) = blocks("Bring your own detector", "python")
+    (code,) = blocks("Bring your own meta-architecture", "python")
     exec(code, {})
     torch.manual_seed(0)
     model = build_model(tiny_cfg("MODEL.MIC.STUDENT", "GridDetector", "MODEL.MIC.PSEUDO_LABELS.THRESHOLD", 0.5)).train()

@@ -49,7 +49,12 @@ def test_training_leaves_everything_a_user_looks_for(trained):
     assert {(row["model"], row["dataset"]) for row in rows} == {
         (model, name) for model in ("teacher", "student") for name in ("toycity_foggy_all_val", "toycity_val")
     }
-    assert "data:image/png;base64" in (folder / "report.html").read_text()
+    page = (folder / "report.html").read_text()
+    assert (
+        "data:image/png;base64" in page
+        and "Errors of the teacher on toycity_foggy_all_val" in page
+        and "<th>precision</th>" in page
+    )
 
 
 def test_evaluation_of_a_checkpoint_repeats_the_final_numbers(trained, tmp_path):
