@@ -1,8 +1,8 @@
 """Names and layout of the published MIC and SADA checkpoints (maskrcnn-benchmark, ResNet-FPN) against detectron2's.
 
 They differ in names, in the class order (background first there, last here) and in that its frozen batch normalisation has no
-epsilon. The names of the domain classifiers are written from memory of the public SADA code; the converter lists whatever it
-does not know.
+epsilon. The names were written without a published file at hand, those of the domain classifiers from memory of the public SADA
+code; the converter lists whatever it does not know.
 """
 
 import re
