@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Time one training step and its parts.
 
-    python tools/benchmark.py --config-file configs/toycity.yaml --json benchmarks/toycity_step.json
+    python tools/benchmark.py --config-file configs/toycity_mic.yaml --json benchmarks/toycity_step.json
 
 `floor` is the sum of the network passes timed alone in the same process, `ratio` the whole step divided by it.
 """
