@@ -5,6 +5,7 @@ import numpy as np
 import torch
 
 from mic_det.reporting.drawing import draw_boxes
+from mic_det.reporting.pictures import evenly
 
 TILE = 320  # width of one image in pixels
 COLUMNS = 4
@@ -26,8 +27,7 @@ def tile(record, names):
 
 def contact_sheet(check, count=12):
     """HxWx3 uint8 RGB: up to `count` images of a DatasetCheck, evenly spread, with their boxes."""
-    steps = np.linspace(0, len(check.records) - 1, min(count, len(check.records))).round().astype(int)
-    tiles = [tile(check.records[step], check.classes) for step in steps]
+    tiles = [tile(record, check.classes) for record in evenly(check.records, count)]
     height = max(part.shape[0] for part in tiles)
     tiles = [np.pad(part, ((0, height - part.shape[0]), (0, 0), (0, 0))) for part in tiles]
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % COLUMNS)
