@@ -106,3 +106,11 @@ def test_timm_mistakes_are_one_sentence(tmp_path):
         TimmFeatures("vit_tiny_patch16_224")
     with pytest.raises(UserError, match="gone.pth does not exist"):
         TimmFeatures("convnext_atto", str(tmp_path / "gone.pth"))
+
+
+def test_retinanet_over_our_pyramids_gets_p6_and_p7():
+    names = ["conv4", "conv5", "pool5"]
+    cfg = load("retinanet", "MODEL.BACKBONE.NAME", "build_vgg_fpn_backbone", "MODEL.FPN.IN_FEATURES", names, "MODEL.WEIGHTS", "")
+    student = build_model(cfg).student
+    features = student.backbone(IMAGES.repeat(1, 1, 2, 2))
+    assert {name: values.shape[-1] for name, values in features.items()} == {"p3": 24, "p4": 12, "p5": 6, "p6": 3, "p7": 2}
