@@ -43,7 +43,7 @@ def main():
     names = list(dict.fromkeys([*args.names, *cfg.DATASETS.TRAIN, *cfg.DATASETS.TARGET, *cfg.DATASETS.TEST]))
     if not names:
         raise UserError("Nothing to check: give dataset names or --config-file.")
-    checks, failures = check_names(names, args.decode)
+    checks, failures = check_names(names, args.decode, labelled=(*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST))
     args.output.mkdir(parents=True, exist_ok=True)
     for check in checks:
         show(check)

@@ -46,8 +46,6 @@ def main():
     parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="MODEL.WEIGHTS and other overrides")
     args = parser.parse_intermixed_args()
     cfg = open_config(args.config_file, [*args.overrides, "MODEL.DEVICE", "cpu"])
-    if not cfg.MODEL.WEIGHTS:
-        raise UserError("MODEL.WEIGHTS is empty: name the checkpoint to export.")
     metadata = {
         "classes": class_names(cfg.DATASETS.TRAIN[0], num_classes(cfg)),
         "channel_order": cfg.INPUT.FORMAT,

@@ -12,7 +12,6 @@ import argparse
 from mic_det.engine.predict import predict
 from mic_det.engine.run import load_model
 from mic_det.engine.setup import open_config
-from mic_det.errors import UserError
 from mic_det.tooling import run_tool
 
 
@@ -25,8 +24,6 @@ def main():
     parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="config overrides")
     args = parser.parse_intermixed_args()
     cfg = open_config(args.config_file, args.overrides)
-    if not cfg.MODEL.WEIGHTS:
-        raise UserError("Set MODEL.WEIGHTS to a trained checkpoint, e.g. MODEL.WEIGHTS output/toycity/model_final.pth")
     count, unreadable = predict(cfg, load_model(cfg, cfg.MODEL.WEIGHTS), args.input, args.output, args.min_score)
     for name in unreadable:
         print(f"unreadable: {name}")

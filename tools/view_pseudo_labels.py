@@ -12,7 +12,6 @@ from pathlib import Path
 
 from mic_det.engine.run import load_model
 from mic_det.engine.setup import open_config
-from mic_det.errors import UserError
 from mic_det.reporting.gallery import write_gallery
 from mic_det.tooling import run_tool
 
@@ -28,13 +27,12 @@ def main():
     parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="MODEL.WEIGHTS and other overrides")
     args = parser.parse_intermixed_args()
     cfg = open_config(args.config_file, args.overrides)
-    if not cfg.MODEL.WEIGHTS:
-        raise UserError("MODEL.WEIGHTS is empty: name the checkpoint to look at.")
     args.output.parent.mkdir(parents=True, exist_ok=True)
     unreadable = write_gallery(cfg, load_model(cfg, cfg.MODEL.WEIGHTS), args.output, args.input, args.truth, args.count)
     for name in unreadable:
         print(f"unreadable: {name}")
     print(f"Wrote {args.output}.")
+    return 1 if unreadable else 0
 
 
 if __name__ == "__main__":

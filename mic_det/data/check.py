@@ -135,13 +135,17 @@ def class_mismatch(checks):
     return None
 
 
-def check_names(names, decode=False):
-    """(checks, sentences of failure) for several datasets that are to be trained together."""
+def check_names(names, decode=False, labelled=()):
+    """(checks, sentences of failure) for several datasets that are to be trained together.
+
+    Args:
+        labelled: those of `names` that must have labels.
+    """
     checks, failures = [], []
     for name in names:
         try:
             checks.append(check_dataset(name, decode))
-            failures += checks[-1].failures()
+            failures += checks[-1].failures(name in labelled)
         except UserError as error:
             failures.append(str(error))
     mismatch = class_mismatch(checks)

@@ -27,7 +27,9 @@ def train_or_evaluate(config_file, overrides=(), resume=False, eval_only=False, 
 
 
 def load_model(cfg, weights, download=False):
-    """A MaskedConsistencyDetector in evaluation mode with the given weights."""
+    """A MaskedConsistencyDetector in evaluation mode with the given weights. Raises UserError when none are named."""
+    if not weights:
+        raise UserError("MODEL.WEIGHTS is empty: name a trained checkpoint, e.g. MODEL.WEIGHTS output/toycity/model_final.pth")
     model = build_model(cfg)
     load_weights(model, str(weights), download)
     return model.eval()

@@ -128,6 +128,20 @@ def test_a_plain_pickle_becomes_a_mic_checkpoint(r50, tmp_path):
         assert torch.equal(state[f"student.{name}"], value) and torch.equal(state[f"teacher.model.{name}"], value)
 
 
+def test_the_published_teacher_comes_from_its_own_file(tmp_path):
+    student = published_state()
+    teacher = {name.replace("module.", "ema_model."): value + 1 for name, value in student.items()}
+    torch.save({"model": student}, tmp_path / "student.pth")
+    torch.save({"model": teacher}, tmp_path / "teacher.pth")
+    run_script(
+        "tools/convert_checkpoint.py", tmp_path / "student.pth", tmp_path / "mic.pth", "--teacher-file", tmp_path / "teacher.pth"
+    )
+    state = torch.load(tmp_path / "mic.pth", weights_only=True)["model"]
+    name = "backbone.fpn_lateral2.bias"
+    assert torch.equal(state[f"teacher.model.{name}"], state[f"student.{name}"] + 1)
+    assert sum(key.startswith("alignment.") for key in state) == 2
+
+
 def test_the_published_layout_is_named_when_loaded_unconverted(r50, tmp_path):
     torch.save({"model": published_state()}, tmp_path / "published.pth")
     with pytest.raises(UserError, match="tools/convert_checkpoint.py"):

@@ -5,7 +5,7 @@ import json
 import cv2
 import pytest
 
-from mic_det.data.catalog import register_coco
+from mic_det.data.catalog import register_coco, register_folder
 from mic_det.data.check import check_dataset, check_names
 from tests.conftest import run_script
 from tests.data.layouts import write_image, write_text
@@ -65,6 +65,9 @@ def test_what_would_stop_training(faulty, tmp_path, datasets):
     assert "no_images: none of its 4 images can be read" in failures[0]
     assert "Did you mean 'toycity_val'" in failures[1]
     assert "'faulty' has the classes ['cat', 'dog']" in failures[2]
+    register_folder("photos", datasets / "toycity/leftImg8bit/val")
+    assert check_names(["photos"])[1] == []
+    assert check_names(["photos"], labelled=["photos"])[1] == ["photos: it has no labels."]
 
 
 def test_command_on_a_config_and_a_folder(datasets, tmp_path):

@@ -170,6 +170,25 @@ def test_alignment_uses_the_features_the_box_head_computed(tiny_cfg):
         torch.testing.assert_close(losses[name], value)
 
 
+def test_alignment_scales_both_domains_alike_below_a_cascades_head(datasets):
+    torch.manual_seed(0)
+    model = build_model(student_cfg("cascade_rcnn")).train()
+    student, shown = model.student, sample(seed=1)
+    pooled = []
+    student.roi_heads.box_pooler.register_forward_hook(
+        lambda module, inputs, output: output.retain_grad() or pooled.append(output)
+    )
+    with EventStorage():
+        _, source, target = model.adapter.aligned_losses(student, [shown], student.preprocess_image([shown]))
+    first = student.roi_heads.box_head[0]
+    for domain, region in ((source, pooled[0]), (target, pooled[-1])):
+        domain.instances.sum().backward(retain_graph=True)
+        reached = region.grad.clone()
+        own = region.detach().requires_grad_()
+        first(own).sum().backward()
+        torch.testing.assert_close(reached, own.grad / 3)
+
+
 def test_retinanets_running_normalizer_survives_a_resume(datasets, tmp_path):
     cfg = student_cfg("retinanet", "OUTPUT_DIR", str(tmp_path))
     trainer = AdaptationTrainer(cfg)

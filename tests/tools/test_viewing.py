@@ -36,10 +36,16 @@ def test_gallery_of_an_unlabelled_folder(toycity, weights, tmp_path):
     for index in range(3):
         cv2.imwrite(str(tmp_path / f"{index}.png"), np.full((60, 100, 3), 80 * index, np.uint8))
     (tmp_path / "1.png").write_bytes(b"no image")
-    run = gallery("--input", tmp_path, weights=weights, output=tmp_path / "g.html")
+    run = gallery("--input", tmp_path, weights=weights, output=tmp_path / "g.html", check=False)
+    assert run.returncode == 1  # a file was unreadable, the rest is there
     page = (tmp_path / "g.html").read_text()
     assert page.count("what the student sees") == 2 * 2 and "uses target labels" not in page  # alt text and caption
     assert "unreadable" in run.stdout and "1.png" in run.stdout
+
+
+def test_a_checkpoint_is_needed(toycity, tmp_path):
+    run = gallery("--input", toycity / "toycity/leftImg8bit/val", weights="", output=tmp_path / "g.html", check=False)
+    assert run.returncode == 1 and "MODEL.WEIGHTS is empty: name a trained checkpoint" in run.stderr
 
 
 def test_gallery_with_truth_says_that_it_uses_labels(toycity, weights, tmp_path):

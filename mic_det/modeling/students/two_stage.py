@@ -10,6 +10,7 @@ from detectron2.modeling.roi_heads import CascadeROIHeads, StandardROIHeads
 from detectron2.structures import Boxes
 
 from mic_det.adaptation import DomainFeatures
+from mic_det.adaptation.domain_classifiers import ScaleGradient
 from mic_det.errors import UserError
 from mic_det.modeling.students.base import StudentAdapter, instances_of, labelled_instances, register_student
 from mic_det.modeling.students.mask_branch import weighted_mask_loss
@@ -137,6 +138,8 @@ class TwoStageAdapter(StudentAdapter):
         losses.update(own)
         target_boxes = [sample_boxes(self.with_image_box(part), heads.batch_size_per_image) for part in target_boxes]
         pooled = heads.box_pooler([target_features[name] for name in heads.box_in_features], target_boxes)
+        if isinstance(heads, CascadeROIHeads):  # it scales the source's gradient likewise, below every stage's head
+            pooled = ScaleGradient.apply(pooled, 1.0 / heads.num_cascade_stages)
         return (
             losses,
             DomainFeatures(images, levels(rpn, features), [sample.proposal_boxes for sample in samples], found[0]),
