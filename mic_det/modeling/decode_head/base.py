@@ -1,0 +1,94 @@
+"""What all segmentation decoders share."""
+
+import torch.nn.functional as F
+from detectron2.config import configurable
+from detectron2.layers import Conv2d, get_norm
+from torch import nn
+
+from mic_det.errors import UserError
+
+
+def resize(maps, size):
+    """Bilinear resizing of NxCxHxW maps to (height, width), pixel corners not aligned."""
+    return maps if maps.shape[-2:] == tuple(size) else F.interpolate(maps, size, mode="bilinear", align_corners=False)
+
+
+def conv_norm_act(in_channels, out_channels, kernel_size=1, norm="BN", dilation=1):
+    """Convolution that keeps the size, normalisation, ReLU; Kaiming-initialised."""
+    conv = Conv2d(
+        in_channels,
+        out_channels,
+        kernel_size,
+        padding=dilation * (kernel_size // 2),
+        dilation=dilation,
+        bias=norm == "",
+        norm=get_norm(norm, out_channels),
+        activation=F.relu,
+    )
+    nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+    return conv
+
+
+class DecodeHead(nn.Module):
+    """Feature maps -> class scores at the stride of the finest map it uses.
+
+    Subclasses implement `decode`; dropout and the 1x1 classifier are common. `forward` takes {name: NxCxHxW} and returns
+    logits NxKxhxw.
+
+    Attributes:
+        stride: input pixels per cell of the logits.
+    """
+
+    @configurable
+    def __init__(self, input_shape, channels, num_classes, dropout=0.1, norm="BN"):
+        """
+        Args:
+            input_shape: {feature name: ShapeSpec}, of the maps to use, finest first.
+            channels: what `decode` returns.
+            num_classes: K.
+            dropout: share of channels dropped before the classifier in training.
+            norm: detectron2 name of the normalisation.
+        """
+        super().__init__()
+        self.in_features = list(input_shape)
+        self.in_channels = [shape.channels for shape in input_shape.values()]
+        self.stride = min(shape.stride for shape in input_shape.values())
+        self.norm = norm
+        self.dropout = nn.Dropout2d(dropout)
+        self.classifier = nn.Conv2d(channels, num_classes, 1)
+        nn.init.normal_(self.classifier.weight, std=0.01)
+        nn.init.zeros_(self.classifier.bias)
+
+    @classmethod
+    def from_config(cls, cfg, input_shape):
+        head = cfg.MODEL.SEM_SEG_HEAD
+        return {
+            "input_shape": select_features(cfg, input_shape),
+            "channels": head.CONVS_DIM,
+            "num_classes": head.NUM_CLASSES,
+            "dropout": head.DROPOUT,
+            "norm": head.NORM,
+        }
+
+    @classmethod
+    def scale_attention(cls, cfg, input_shape, outputs):
+        """The head that predicts HRDA's scale attention with this head: `outputs` channels of logits."""
+        return cls(**{**cls.from_config(cfg, input_shape), "num_classes": outputs})
+
+    def forward(self, features):
+        return self.classifier(self.dropout(self.decode([features[name] for name in self.in_features])))
+
+    def decode(self, maps):
+        """Maps, finest first -> NxCxhxw at `stride`."""
+        raise NotImplementedError
+
+
+def select_features(cfg, input_shape):
+    """{name: ShapeSpec} of MODEL.SEM_SEG_HEAD.IN_FEATURES. Raises UserError for a map the backbone does not give."""
+    names = cfg.MODEL.SEM_SEG_HEAD.IN_FEATURES
+    missing = [name for name in names if name not in input_shape]
+    if missing:
+        raise UserError(
+            f"MODEL.SEM_SEG_HEAD.IN_FEATURES names '{missing[0]}', but the backbone gives {', '.join(input_shape)}."
+        )
+    return {name: input_shape[name] for name in names}
