@@ -1,10 +1,14 @@
-"""The method: masking, the EMA teacher, pseudo-labels, masked consistency and alignment. Knows tensors, not configs or files."""
+"""The method: masking, the EMA teacher, pseudo-labels, consistency, mixing and alignment. Knows tensors, not configs or files."""
 
 from .alignment import DomainFeatures, FeatureAlignment
 from .batch import AdaptationBatch
 from .consistency import MaskedConsistency
+from .feature_distance import FeatureDistance
 from .masking import BlockMask
+from .mixing import ClassMix
+from .output_space import OutputDiscriminator, mean_entropy
 from .photometric import PhotometricAugmentation
+from .pixel_labels import PixelPseudoLabels
 from .pseudo_labels import BoxPseudoLabels, PseudoBoxes
 from .teacher import EMATeacher
 
@@ -12,10 +16,15 @@ __all__ = [
     "AdaptationBatch",
     "BlockMask",
     "BoxPseudoLabels",
+    "ClassMix",
     "DomainFeatures",
     "EMATeacher",
     "FeatureAlignment",
+    "FeatureDistance",
     "MaskedConsistency",
+    "OutputDiscriminator",
     "PhotometricAugmentation",
+    "PixelPseudoLabels",
     "PseudoBoxes",
+    "mean_entropy",
 ]

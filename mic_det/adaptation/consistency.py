@@ -26,13 +26,17 @@ class MaskedConsistency:
         augment = PhotometricAugmentation(cfg)
         return {
             "mask": BlockMask(cfg),
-            "augment": augment if augment.jitter_prob > 0 or augment.blur_prob > 0 else None,
+            "augment": augment if augment.changes and cfg.MODEL.MIC.MASK.AUGMENT else None,
             "loss_weight": cfg.MODEL.MIC.LOSS_WEIGHT,
         }
 
     def view(self, images):
         """What the student sees: (augmented and masked images, removed share)."""
         return self.mask(self.augment(images) if self.augment else images)
+
+    def weigh(self, losses):
+        """Name and weight the student's losses on a view."""
+        return {f"{name}_mask": self.loss_weight * loss for name, loss in losses.items()}
 
     def __call__(self, images, student_losses):
         """Return (losses named `*_mask` and weighted, removed share).
@@ -42,5 +46,4 @@ class MaskedConsistency:
             student_losses: callable from the student's view of them to a dict of losses against the pseudo-labels.
         """
         view, removed = self.view(images)
-        losses = {f"{name}_mask": self.loss_weight * loss for name, loss in student_losses(view).items()}
-        return losses, removed
+        return self.weigh(student_losses(view)), removed

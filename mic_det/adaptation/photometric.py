@@ -28,6 +28,35 @@ def jitter(images, strength):
     return torch.stack(jittered)
 
 
+def kornia_jitter(images, strength):
+    """Jitter as kornia 0.5.8, which the published segmentation code uses, understands it; arguments as in `jitter`.
+
+    Brightness is added and contrast multiplies about 0, the hue moves by up to +-strength of the whole circle, and the four
+    come in a random order.
+    """
+    factors = torch.empty(4, len(images)).uniform_(-strength, strength).tolist()
+    changes = (
+        lambda image, amount: image + amount,
+        lambda image, amount: image * (1 + amount),
+        lambda image, amount: scale_saturation(image, 1 + amount),
+        TF.adjust_hue,
+    )
+    order = torch.randperm(4).tolist()
+    jittered = []
+    for index, image in enumerate(images):
+        for kind in order:
+            image = changes[kind](image, factors[kind][index]).clamp(0, 1)
+        jittered.append(image)
+    return torch.stack(jittered)
+
+
+def scale_saturation(image, factor):
+    """Multiply the saturation of HSV, at most to 1: every channel keeps its share of the distance to the largest."""
+    value = image.amax(dim=-3, keepdim=True)
+    spread = (value - image.amin(dim=-3, keepdim=True)).clamp(min=1e-8)
+    return value - (value - image) * (value / spread).clamp(max=factor)
+
+
 def gaussian_blur(images, sigmas):
     """Separable Gaussian blur with reflected borders; one standard deviation in pixels per image (N)."""
     count, channels, height, width = images.shape
@@ -45,7 +74,7 @@ class PhotometricAugmentation:
     """Random jitter, then random blur, decided per image and iteration."""
 
     @configurable
-    def __init__(self, jitter_strength, jitter_prob, blur_prob, blur_sigma, pixel_mean, pixel_std, is_bgr):
+    def __init__(self, jitter_strength, jitter_prob, blur_prob, blur_sigma, pixel_mean, pixel_std, is_bgr, kornia=False):
         """
         Args:
             jitter_strength: see `jitter`; 0 turns jitter off.
@@ -53,6 +82,7 @@ class PhotometricAugmentation:
             blur_sigma: (low, high) of the blur's standard deviation in pixels.
             pixel_mean, pixel_std: the network's normalisation on the 0..255 scale, in its channel order.
             is_bgr: whether that order is BGR.
+            kornia: use `kornia_jitter`.
         """
         self.jitter_strength = jitter_strength
         self.jitter_prob = jitter_prob if jitter_strength > 0 else 0.0
@@ -61,6 +91,7 @@ class PhotometricAugmentation:
         self.mean = torch.tensor(pixel_mean).view(-1, 1, 1) / 255
         self.std = torch.tensor(pixel_std).view(-1, 1, 1) / 255
         self.is_bgr = is_bgr
+        self.jitter = kornia_jitter if kornia else jitter
 
     @classmethod
     def from_config(cls, cfg):
@@ -73,7 +104,13 @@ class PhotometricAugmentation:
             "pixel_mean": cfg.MODEL.PIXEL_MEAN,
             "pixel_std": cfg.MODEL.PIXEL_STD,
             "is_bgr": cfg.INPUT.FORMAT == "BGR",
+            "kornia": cfg.MODEL.MIC.REFERENCE.KORNIA_JITTER,
         }
+
+    @property
+    def changes(self):
+        """Whether it ever changes an image."""
+        return self.jitter_prob > 0 or self.blur_prob > 0
 
     def denormalise(self, images):
         """Normalised images in the network's channel order -> RGB in [0, 1]."""
@@ -95,7 +132,7 @@ class PhotometricAugmentation:
             image = images[index : index + 1]
             if jitters or blurs:
                 image = self.denormalise(image)
-                image = jitter(image, self.jitter_strength) if jitters else image
+                image = self.jitter(image, self.jitter_strength) if jitters else image
                 image = gaussian_blur(image, sigmas[index : index + 1]) if blurs else image
                 image = self.normalise(image)
             changed.append(image)

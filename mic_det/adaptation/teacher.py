@@ -14,12 +14,14 @@ class EMATeacher(nn.Module):
     """
 
     @configurable
-    def __init__(self, student, alpha, ramp=False):
+    def __init__(self, student, alpha, ramp=False, batch_statistics=False):
         """
         Args:
             student: module to copy; the teacher starts equal to it.
             alpha: share of the teacher that survives one update, in [0, 1].
             ramp: use min(1 - 1 / (t + 1), alpha) at iteration t, which averages the first iterations evenly.
+            batch_statistics: while the parent trains, batch normalisation uses the statistics of the teacher's own batches
+                and keeps its own buffers, as the published segmentation code does.
         """
         super().__init__()
         if not 0 <= alpha <= 1:
@@ -27,14 +29,25 @@ class EMATeacher(nn.Module):
         self.model = copy.deepcopy(student).requires_grad_(False).eval()
         self.alpha = alpha
         self.ramp = ramp
+        self.batch_statistics = batch_statistics
 
     @classmethod
     def from_config(cls, cfg, student):
-        return {"student": student, "alpha": cfg.MODEL.MIC.TEACHER.ALPHA, "ramp": cfg.MODEL.MIC.TEACHER.RAMP}
+        return {
+            "student": student,
+            "alpha": cfg.MODEL.MIC.TEACHER.ALPHA,
+            "ramp": cfg.MODEL.MIC.TEACHER.RAMP,
+            "batch_statistics": cfg.MODEL.MIC.REFERENCE.TEACHER_BATCH_STATISTICS,
+        }
 
     def train(self, mode=True):
-        """Stay in evaluation mode whatever the parent module does."""
-        return super().train(False)
+        """Stay in evaluation mode whatever the parent module does, but for `batch_statistics`."""
+        super().train(False)
+        if self.batch_statistics:
+            for module in self.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.train(mode)
+        return self
 
     def alpha_at(self, iteration):
         return min(1 - 1 / (iteration + 1), self.alpha) if self.ramp else self.alpha
@@ -48,6 +61,8 @@ class EMATeacher(nn.Module):
     def update(self, student, iteration):
         """teacher <- alpha * teacher + (1 - alpha) * student for parameters, in place; buffers are copied.
 
+        With `batch_statistics`, buffers stay the teacher's own.
+
         Args:
             student: the module this teacher was made from.
             iteration: 0-based training iteration, which sets alpha during the ramp.
@@ -55,5 +70,5 @@ class EMATeacher(nn.Module):
         own, other = list(self.model.parameters()), [p.detach() for p in student.parameters()]
         torch._foreach_lerp_(own, other, 1 - self.alpha_at(iteration))
         own, other = list(self.model.buffers()), list(student.buffers())
-        if own:
+        if own and not self.batch_statistics:
             torch._foreach_copy_(own, other)

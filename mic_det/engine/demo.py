@@ -44,7 +44,7 @@ def results_table(results):
 
 def write_demo_report(cfg, output, results):
     models = {method: load_model(cfg, output / method / "model_final.pth") for method in METHODS}
-    detectors = {f"{method} (teacher)": model.detector("teacher") for method, model in models.items()}
+    detectors = {f"{method} (teacher)": model.network("teacher") for method, model in models.items()}
     target = cfg.DATASETS.TEST[0]
     page = output / "report.html"
     report.write_report(

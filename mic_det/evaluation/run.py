@@ -65,7 +65,7 @@ def evaluate(cfg, model, iteration=None):
     for name in cfg.TEST.MODELS:
         for dataset in cfg.DATASETS.TEST:
             folder = Path(cfg.OUTPUT_DIR) / "inference" / name / dataset
-            metrics = evaluate_detector(cfg, model.detector(name), dataset, folder, f"{name} on {dataset}")
+            metrics = evaluate_detector(cfg, model.network(name), dataset, folder, f"{name} on {dataset}")
             if metrics is not None:
                 results[f"{name}/{dataset}"] = metrics
     if comm.is_main_process():

@@ -71,7 +71,7 @@ def write_gallery(cfg, model, path, source=None, truth=None, count=24, seed=0):
 def teacher_detections(model, sample, record):
     """COCO results of the teacher on one image, category ids from 1."""
     sample = {**sample, "height": record["height"], "width": record["width"]}
-    found = instances_to_coco_json(model.detector("teacher")([sample])[0]["instances"].to("cpu"), record["image_id"])
+    found = instances_to_coco_json(model.network("teacher")([sample])[0]["instances"].to("cpu"), record["image_id"])
     return [{**item, "category_id": item["category_id"] + 1} for item in found]
 
 

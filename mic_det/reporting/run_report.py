@@ -44,7 +44,7 @@ def write_run_report(cfg, model):
     results = read_results(folder, name)
     sections = []
     for dataset in cfg.DATASETS.TEST:
-        detectors = {kind: model.detector(kind) for kind in cfg.TEST.MODELS}
+        detectors = {kind: model.network(kind) for kind in cfg.TEST.MODELS}
         rows = pictures.comparison(cfg, detectors, dataset, count=4)
         sections.append(report.picture_section(f"Detections on {dataset}", rows))
     if cfg.DATASETS.TARGET:

@@ -191,7 +191,7 @@ def test_stock_detectron2_evaluates_the_exported_teacher(toycity, tiny_cfg, tmp_
     found = json.loads(run.stdout.split("RESULT", 1)[1])
     image = torch.randint(0, 256, (3, 64, 128), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        own = model.detector("teacher")([{"image": image, "height": 64, "width": 128}])[0]["instances"].scores
+        own = model.network("teacher")([{"image": image, "height": 64, "width": 128}])[0]["instances"].scores
     torch.testing.assert_close(torch.tensor(found["scores"]), own)
 
 

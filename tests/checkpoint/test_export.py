@@ -46,7 +46,7 @@ def test_onnx_command(toycity, tiny_cfg, tmp_path):
         for size in ((128, 64), (160, 96)):
             tensor = torch.from_numpy(np.ascontiguousarray(cv2.resize(image, size).transpose(2, 0, 1)))
             with torch.no_grad():
-                boxes, scores, classes = detections(model.detector("teacher"), [{"image": tensor}])
+                boxes, scores, classes = detections(model.network("teacher"), [{"image": tensor}])
             found = run_onnx(tmp_path / "m.onnx", tensor)
             assert len(boxes) > 5
             np.testing.assert_allclose(found[0], boxes.numpy(), atol=1e-3)
@@ -59,7 +59,7 @@ def test_onnx_command(toycity, tiny_cfg, tmp_path):
 )
 def test_other_students(datasets, tmp_path, name, kind):
     torch.manual_seed(0)
-    detector = build_model(student_cfg(name)).eval().detector("student")
+    detector = build_model(student_cfg(name)).eval().network("student")
     spread(detector)
     image = torch.randint(0, 256, (3, 64, 128), dtype=torch.uint8)
     assert export(detector, tmp_path / f"m.{kind}", kind, image, {}) <= 1e-3
@@ -67,7 +67,7 @@ def test_other_students(datasets, tmp_path, name, kind):
 
 def test_a_file_that_differs_is_refused(tiny_cfg, tmp_path, monkeypatch):
     torch.manual_seed(0)
-    detector = build_model(tiny_cfg()).eval().detector("student")
+    detector = build_model(tiny_cfg()).eval().network("student")
     image = torch.randint(0, 256, (3, 64, 128), dtype=torch.uint8)
     monkeypatch.setattr(
         "torch.jit.load", lambda path: lambda example: [part + 1 for part in detections(detector, [{"image": example}])]

@@ -30,7 +30,7 @@ def test_an_unreadable_image_is_reported_and_survived(model, tiny_cfg, datasets,
     (tmp_path / "labels.json").write_text(json.dumps(content))
     register_coco("with_broken", tmp_path / "labels.json", "")
     with caplog.at_level("WARNING"):
-        metrics = evaluate_detector(tiny_cfg(), model.detector("teacher"), "with_broken", tmp_path)
+        metrics = evaluate_detector(tiny_cfg(), model.network("teacher"), "with_broken", tmp_path)
     DatasetCatalog.remove("with_broken")
     MetadataCatalog.remove("with_broken")
     assert "Evaluated as empty" in caplog.text and "broken.png" in caplog.text

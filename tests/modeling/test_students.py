@@ -50,7 +50,7 @@ def test_config_trains_two_iterations_and_evaluates(datasets, tmp_path, name):
         key for key, value in trainer.core.student.named_parameters() if key in before and not torch.equal(before[key], value)
     ]
     assert any(key.startswith("backbone") for key in moved) and not all(key.startswith("backbone") for key in moved)
-    metrics = evaluate_detector(cfg, trainer.core.detector("teacher"), "toycity_val")
+    metrics = evaluate_detector(cfg, trainer.core.network("teacher"), "toycity_val")
     assert 0 <= metrics["AP50"] <= 100
     assert ("mask_AP50" in metrics) == (name == "mask_rcnn")
 

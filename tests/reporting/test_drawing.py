@@ -50,7 +50,7 @@ def test_denormalised_inverts_the_networks_preprocessing(model):
 
 def test_picture_rows(model, tiny_cfg):
     cfg = tiny_cfg()
-    rows = pictures.comparison(cfg, {"teacher": model.detector("teacher")}, "toycity_val", count=2)
+    rows = pictures.comparison(cfg, {"teacher": model.network("teacher")}, "toycity_val", count=2)
     assert len(rows) == 2 and [caption for caption, _ in rows[0]] == ["ground truth", "teacher"]
     views = pictures.masked_views(cfg, model, count=2)
     assert len(views) == 2 and "removed" in views[0][1][0]

@@ -9,7 +9,8 @@ from torch import nn
 
 from mic_det.adaptation import BoxPseudoLabels, EMATeacher, FeatureAlignment, MaskedConsistency
 from mic_det.config import num_classes
-from mic_det.errors import UserError, did_you_mean
+from mic_det.errors import UserError
+from mic_det.modeling.meta_arch.student import build_student
 from mic_det.modeling.students import build_adapter
 
 
@@ -53,17 +54,14 @@ class MaskedConsistencyDetector(nn.Module):
 
     @classmethod
     def from_config(cls, cfg):
-        name, mic = cfg.MODEL.MIC.STUDENT, cfg.MODEL.MIC
-        if name not in META_ARCH_REGISTRY:
-            hint = did_you_mean(name, [known for known, _ in META_ARCH_REGISTRY])
-            raise UserError(f"MODEL.MIC.STUDENT names '{name}', which is not a registered meta-architecture.{hint}")
+        mic = cfg.MODEL.MIC
         per_class, classes = mic.PSEUDO_LABELS.CLASS_THRESHOLDS, num_classes(cfg)
         if per_class and len(per_class) != classes:
             raise UserError(
                 f"MODEL.MIC.PSEUDO_LABELS.CLASS_THRESHOLDS has {len(per_class)} entries for {classes} classes: give one per "
                 "class, or none to use THRESHOLD."
             )
-        student = META_ARCH_REGISTRY.get(name)(cfg)
+        student = build_student(cfg)
         try:
             adapter = build_adapter(cfg, student)
             return {
@@ -84,7 +82,7 @@ class MaskedConsistencyDetector(nn.Module):
     def device(self):
         return self.student.device
 
-    def detector(self, name):
+    def network(self, name):
         """The plain detectron2 detector called "teacher" or "student"."""
         return self.teacher.model if name == "teacher" else self.student
 
@@ -96,9 +94,21 @@ class MaskedConsistencyDetector(nn.Module):
         """Step 1 of an iteration: the teacher moves towards the student."""
         self.teacher.update(self.student, iteration)
 
+    def start_from_student(self):
+        """Take over the student's weights, which were just loaded, wherever training begins with a copy of them."""
+        self.teacher.copy_from(self.student)
+
+    def running_state(self):
+        """Plain values outside the state dict that a resumed run needs."""
+        return self.adapter.running_state(self.student)
+
+    def parts(self, batch):
+        """What `forward` takes one after the other in a training step: the whole batch."""
+        return [batch]
+
     def forward(self, batch):
         if not self.training:
-            return self.detector(self.inference_model)(batch)
+            return self.network(self.inference_model)(batch)
         boxes = sum(len(sample["instances"]) for sample in batch.source)
         self.diagnostics = {"source_boxes_per_image": boxes / len(batch.source)}
         if not batch.target:

@@ -1,0 +1,42 @@
+"""Teacher scores per pixel -> labels with a quality (Tranheden et al., DACS, WACV 2021; MIC, CVPR 2023, equation 5)."""
+
+import torch
+from detectron2.config import configurable
+
+
+class PixelPseudoLabels:
+    """Every pixel gets the teacher's class; how much it counts is the share of confident pixels in its image."""
+
+    @configurable
+    def __init__(self, threshold, batch_quality=False):
+        """
+        Args:
+            threshold: least probability of a confident pixel, in [0, 1]; 0 makes every weight 1.
+            batch_quality: one quality for the whole batch instead of one per image (published).
+        """
+        if not 0 <= threshold <= 1:
+            raise ValueError(f"The pseudo-label threshold must lie in [0, 1], got {threshold}.")
+        self.threshold = threshold
+        self.batch_quality = batch_quality
+
+    @classmethod
+    def from_config(cls, cfg):
+        return {
+            "threshold": cfg.MODEL.MIC.PSEUDO_LABELS.THRESHOLD,
+            "batch_quality": cfg.MODEL.MIC.REFERENCE.BATCH_QUALITY,
+        }
+
+    def __call__(self, logits, valid=None):
+        """Label logits NxKxHxW.
+
+        Args:
+            valid: bool NxHxW; where it is False (the dataset's margins) the weight is 0. It does not change the quality.
+
+        Returns:
+            (labels NxHxW long, weights NxHxW in [0, 1]).
+        """
+        confidence, labels = logits.softmax(dim=1).max(dim=1)
+        confident = (confidence >= self.threshold).float()
+        quality = confident.mean() if self.batch_quality else confident.mean(dim=(1, 2), keepdim=True)
+        weights = quality.expand_as(confidence)
+        return labels, weights if valid is None else weights * valid

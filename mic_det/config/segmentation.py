@@ -1,0 +1,136 @@
+"""Keys of semantic segmentation: decoders, HRDA, self-training on mixed images, data and inference."""
+
+from detectron2.config import CfgNode as CN
+
+
+def add_segmentation_config(cfg):
+    """Add them to a config that has MODEL.MIC with its MASK and REFERENCE, in place."""
+    add_network_config(cfg)
+    add_adaptation_config(cfg)
+    add_reference_config(cfg)
+    add_data_config(cfg)
+
+
+def add_network_config(cfg):
+    # How DAFormerHead joins its levels: sepaspp, aspp, conv1 (no context), isa or sepaspp_f4.
+    cfg.MODEL.SEM_SEG_HEAD.FUSION = "sepaspp"
+    # Dilations of DeepLab's branches: (6, 12) for V2 in domain adaptation, (1, 12, 24, 36) for V3+.
+    cfg.MODEL.SEM_SEG_HEAD.DILATIONS = (6, 12)
+    # Share of channels dropped before the classifier.
+    cfg.MODEL.SEM_SEG_HEAD.DROPOUT = 0.1
+
+    cfg.MODEL.HRDA = CN()
+    # Height and width of the detail crop in pixels of the training crop.
+    cfg.MODEL.HRDA.DETAIL_CROP = (512, 512)
+    # Share of the loss on the detail crop alone.
+    cfg.MODEL.HRDA.DETAIL_WEIGHT = 0.1
+    # Share of the loss on the context alone.
+    cfg.MODEL.HRDA.CONTEXT_WEIGHT = 0.0
+    # One attention map per class instead of one for all.
+    cfg.MODEL.HRDA.CLASSWISE_ATTENTION = True
+    # Constant attention to details in [0, 1]; negative learns it.
+    cfg.MODEL.HRDA.FIXED_ATTENTION = -1.0
+    # Windows of evaluation overlap by half.
+    cfg.MODEL.HRDA.OVERLAP = True
+    # What evaluation gives: fused, lr (context only), hr (details only) or att (the attention).
+    cfg.MODEL.HRDA.OUTPUT = "fused"
+
+
+def add_adaptation_config(cfg):
+    # Back-propagate source, mixed and masked losses one after the other: same gradients, least memory.
+    cfg.MODEL.MIC.SEQUENTIAL_BACKWARD = False
+
+    # Which images are masked: target, source, both, or the first halves of both.
+    cfg.MODEL.MIC.MASK.IMAGES = "target"
+    # Apply AUGMENT to masked images (to mixed ones it always is).
+    cfg.MODEL.MIC.MASK.AUGMENT = True
+    # Alpha of a second teacher for masked images, 0 being the student itself; negative shares the teacher.
+    cfg.MODEL.MIC.MASK.TEACHER_ALPHA = -1.0
+    # Pseudo-label threshold of masked images, 0 giving weight 1; negative takes PSEUDO_LABELS.THRESHOLD.
+    cfg.MODEL.MIC.MASK.THRESHOLD = -1.0
+
+    cfg.MODEL.MIC.MIX = CN()
+    # Train on target images with pasted source classes (ClassMix).
+    cfg.MODEL.MIC.MIX.ENABLED = True
+
+    cfg.MODEL.MIC.FEATURE_DISTANCE = CN()
+    # Factor on the distance to ImageNet features; 0 is off, 0.005 the published value.
+    cfg.MODEL.MIC.FEATURE_DISTANCE.WEIGHT = 0.0
+    # Classes whose cells count (traffic light, sign and the eight thing classes of Cityscapes); () is all.
+    cfg.MODEL.MIC.FEATURE_DISTANCE.CLASSES = (6, 7, 11, 12, 13, 14, 15, 16, 17, 18)
+    # Least share of a feature cell that its class fills.
+    cfg.MODEL.MIC.FEATURE_DISTANCE.MIN_RATIO = 0.75
+
+    cfg.MODEL.MIC.ADVERSARIAL = CN()
+    # Factor on the adversarial loss of target predictions (AdvSeg); 0 is off, 0.001 the published value.
+    cfg.MODEL.MIC.ADVERSARIAL.WEIGHT = 0.0
+    # ls (least squares) or vanilla (cross-entropy).
+    cfg.MODEL.MIC.ADVERSARIAL.LOSS = "ls"
+    # Learning rate of the discriminator's Adam; it decays with power 0.9.
+    cfg.MODEL.MIC.ADVERSARIAL.BASE_LR = 0.0001
+
+    cfg.MODEL.MIC.ENTROPY = CN()
+    # Factor on the entropy of target predictions (MinEnt); 0 is off, 0.001 the published value.
+    cfg.MODEL.MIC.ENTROPY.WEIGHT = 0.0
+
+
+def add_reference_config(cfg):
+    # Colour jitter with the meaning of kornia 0.5.8: additive brightness, contrast about 0, twice the hue.
+    cfg.MODEL.MIC.REFERENCE.KORNIA_JITTER = False
+    # The teacher normalises with its batch's statistics and keeps its own buffers.
+    cfg.MODEL.MIC.REFERENCE.TEACHER_BATCH_STATISTICS = False
+    # Ignored pixels count in the mean of the cross-entropy.
+    cfg.MODEL.MIC.REFERENCE.MEAN_OVER_IGNORED = False
+    # One pseudo-label quality per batch instead of per image.
+    cfg.MODEL.MIC.REFERENCE.BATCH_QUALITY = False
+    # ClassMix chooses from the classes of the whole batch, void among them.
+    cfg.MODEL.MIC.REFERENCE.BATCH_CLASSES = False
+    # LOSS_WEIGHT leaves out HRDA's detail loss.
+    cfg.MODEL.MIC.REFERENCE.MASK_WEIGHT_WITHOUT_DETAIL = False
+    # HRDA's detail crop never reaches the bottom and right border.
+    cfg.MODEL.MIC.REFERENCE.HRDA_OFFSET_BELOW_LIMIT = False
+    # HRDA's crop corners are multiples of 8 whatever the stride, which misaligns DeepLabV2 by a cell.
+    cfg.MODEL.MIC.REFERENCE.HRDA_FIXED_DIVISOR = False
+    # HRDA's loss on the context is taken after weighting by the attention.
+    cfg.MODEL.MIC.REFERENCE.HRDA_ATTENDED_CONTEXT_LOSS = False
+    # The main optimizer steps the discriminator too.
+    cfg.MODEL.MIC.REFERENCE.DISCRIMINATOR_STEPPED_TWICE = False
+
+
+def add_data_config(cfg):
+    cfg.INPUT.SEM_SEG = CN()
+    # (width, height) that source, target and test images are fitted into, keeping their ratio; () keeps their size.
+    cfg.INPUT.SEM_SEG.SOURCE_SIZE = (1280, 720)
+    # See SOURCE_SIZE.
+    cfg.INPUT.SEM_SEG.TARGET_SIZE = (1024, 512)
+    # See SOURCE_SIZE.
+    cfg.INPUT.SEM_SEG.TEST_SIZE = (1024, 512)
+    # Pixels at the top, bottom, left and right of target images that pseudo-labels leave out; (30, 240, 30, 30) for Cityscapes.
+    cfg.INPUT.SEM_SEG.TARGET_MARGINS = (0, 0, 0, 0)
+    # Source crops are redrawn up to 10 times while one class fills more than this share of the labelled pixels.
+    cfg.INPUT.CROP.SINGLE_CATEGORY_MAX_AREA = 0.75
+
+    cfg.DATASETS.RARE_CLASSES = CN()
+    # Draw source images by class, rare ones more often (Rare Class Sampling).
+    cfg.DATASETS.RARE_CLASSES.ENABLED = False
+    # Temperature of the class distribution; the lower, the more the rare classes come.
+    cfg.DATASETS.RARE_CLASSES.TEMPERATURE = 0.01
+    # Least pixels of a class in an image drawn for it.
+    cfg.DATASETS.RARE_CLASSES.MIN_PIXELS = 3000
+    # Crops are redrawn up to 10 times until they hold more than MIN_PIXELS times this of the class.
+    cfg.DATASETS.RARE_CLASSES.MIN_CROP_RATIO = 0.5
+
+    # Factor on the learning rate of decoders (AdamW runs have 10).
+    cfg.SOLVER.HEAD_LR_FACTOR = 1.0
+    # Exponent of the learning rate's decay with SOLVER.LR_SCHEDULER_NAME WarmupPolyLR.
+    cfg.SOLVER.POLY_LR_POWER = 1.0
+
+    cfg.TEST.SEM_SEG = CN()
+    # (height, width) of inference windows in pixels of the network's input; () predicts the whole image.
+    cfg.TEST.SEM_SEG.WINDOW = ()
+    # Vertical and horizontal step of the windows.
+    cfg.TEST.SEM_SEG.WINDOW_STRIDE = ()
+    # Windows predicted at once, which bounds the memory; 0 is all.
+    cfg.TEST.SEM_SEG.WINDOW_BATCH = 0
+    # Average with the prediction of the mirrored image.
+    cfg.TEST.SEM_SEG.FLIP = False

@@ -1,0 +1,270 @@
+"""The registered meta-architecture: a segmentation network that adapts itself to unlabelled images."""
+
+from functools import partial
+
+import torch
+from detectron2.config import configurable
+from detectron2.modeling import META_ARCH_REGISTRY
+from torch import nn
+
+from mic_det.adaptation import (
+    AdaptationBatch,
+    ClassMix,
+    EMATeacher,
+    FeatureDistance,
+    MaskedConsistency,
+    OutputDiscriminator,
+    PhotometricAugmentation,
+    PixelPseudoLabels,
+    mean_entropy,
+)
+from mic_det.errors import UserError
+from mic_det.modeling.decode_head.base import resize
+from mic_det.modeling.meta_arch.encoder_decoder import EncoderDecoder
+from mic_det.modeling.meta_arch.student import build_student
+
+MASKED_IMAGES = ("target", "source", "both", "halves")
+
+
+@META_ARCH_REGISTRY.register()
+class MaskedConsistencySegmentor(nn.Module):
+    """DACS / DAFormer / HRDA self-training with MIC (Hoyer et al., CVPR 2023), AdvSeg and MinEnt around an EncoderDecoder.
+
+    The state dict holds `student.*`, `teacher.model.*` and, where they are on, `feature_distance.*`, `discriminator.*` and
+    `mask_teacher.model.*`. In training `forward` takes an AdaptationBatch, or one of its `parts`, and returns losses; in
+    evaluation it takes detectron2's list of dicts and returns `inference_model`'s "sem_seg".
+
+    Attributes:
+        diagnostics: what the last step saw, as numbers or 0-dim tensors: quality of the pseudo-labels, pasted and removed
+            shares of pixels. The trainer averages and logs them.
+    """
+
+    @configurable
+    def __init__(
+        self,
+        student,
+        teacher,
+        pseudo_labels,
+        mixing=None,
+        augment=None,
+        consistency=None,
+        masked_images="target",
+        mask_teacher=None,
+        mask_pseudo_labels=None,
+        detail_unweighted=False,
+        feature_distance=None,
+        discriminator=None,
+        entropy_weight=0.0,
+        sequential=False,
+        inference="student",
+    ):
+        """
+        Args:
+            student: EncoderDecoder that is trained.
+            teacher: EMATeacher of the student.
+            pseudo_labels: PixelPseudoLabels.
+            mixing: ClassMix; None turns mixed images off.
+            augment: callable on normalised images, applied to mixed images; None for none.
+            consistency: MaskedConsistency; None turns masked images off.
+            masked_images: which images are masked: those of the "target" or "source", of "both", or the first "halves" of
+                both, which takes no longer than one domain (published for ACDC and Dark Zurich).
+            mask_teacher, mask_pseudo_labels: own EMATeacher and PixelPseudoLabels of the masked images; None for the same.
+            detail_unweighted: the consistency's loss weight leaves out HRDA's detail loss (published).
+            feature_distance: FeatureDistance; None turns it off.
+            discriminator: OutputDiscriminator; None turns adversarial adaptation off.
+            entropy_weight: factor on the entropy of target predictions; 0 turns it off.
+            sequential: `parts` divides a step into one part per pass, so that one graph is in memory at a time.
+            inference: "teacher" or "student", which of them predicts in evaluation mode.
+        """
+        super().__init__()
+        if inference not in ("teacher", "student"):
+            raise ValueError(f"INFERENCE must be 'teacher' or 'student', got '{inference}'.")
+        if masked_images not in MASKED_IMAGES:
+            raise ValueError(f"MASK.IMAGES must be one of {', '.join(MASKED_IMAGES)}, got '{masked_images}'.")
+        self.student = student
+        self.teacher = teacher
+        self.pseudo_labels = pseudo_labels
+        self.mixing, self.augment = mixing, augment
+        self.consistency, self.masked_images = consistency, masked_images
+        self.mask_teacher, self.mask_pseudo_labels = mask_teacher, mask_pseudo_labels
+        self.detail_unweighted = detail_unweighted
+        self.feature_distance = feature_distance
+        self.discriminator = discriminator
+        self.entropy_weight = entropy_weight
+        self.sequential = sequential
+        self.inference_model = inference
+        self.diagnostics = {}
+
+    @classmethod
+    def from_config(cls, cfg):
+        mic, reference = cfg.MODEL.MIC, cfg.MODEL.MIC.REFERENCE
+        student = build_student(cfg, EncoderDecoder)
+        augment, masks = PhotometricAugmentation(cfg), mic.LOSS_WEIGHT > 0
+        own_alpha, own_threshold = masks and mic.MASK.TEACHER_ALPHA >= 0, masks and mic.MASK.THRESHOLD >= 0
+        own_labels = PixelPseudoLabels(mic.MASK.THRESHOLD, reference.BATCH_QUALITY) if own_threshold else None
+        statistics = reference.TEACHER_BATCH_STATISTICS
+        try:
+            return {
+                "student": student,
+                "teacher": EMATeacher(cfg, student),
+                "pseudo_labels": PixelPseudoLabels(cfg),
+                "mixing": ClassMix(cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES, reference.BATCH_CLASSES) if mic.MIX.ENABLED else None,
+                "augment": augment if augment.changes else None,
+                "consistency": MaskedConsistency(cfg) if masks else None,
+                "masked_images": mic.MASK.IMAGES,
+                "mask_teacher": EMATeacher(student, mic.MASK.TEACHER_ALPHA, mic.TEACHER.RAMP, statistics) if own_alpha else None,
+                "mask_pseudo_labels": own_labels,
+                "detail_unweighted": reference.MASK_WEIGHT_WITHOUT_DETAIL,
+                "feature_distance": FeatureDistance(cfg, student.backbone) if mic.FEATURE_DISTANCE.WEIGHT > 0 else None,
+                "discriminator": OutputDiscriminator(cfg) if mic.ADVERSARIAL.WEIGHT > 0 else None,
+                "entropy_weight": mic.ENTROPY.WEIGHT,
+                "sequential": mic.SEQUENTIAL_BACKWARD,
+                "inference": mic.INFERENCE,
+            }
+        except ValueError as error:  # a value out of range: the user's mistake, not the program's
+            raise UserError(f"MODEL.MIC: {error}") from None
+
+    @property
+    def device(self):
+        return self.student.device
+
+    def network(self, name):
+        """The plain segmentation network called "teacher" or "student"."""
+        return self.teacher.model if name == "teacher" else self.student
+
+    def trained_modules(self):
+        """What the main optimizer steps; the discriminator has its own."""
+        return [self.student]
+
+    def start_from_student(self):
+        """Take over the student's weights, which were just loaded, wherever training begins with a copy of them."""
+        for teacher in self.teachers():
+            teacher.copy_from(self.student)
+        if self.feature_distance is not None:
+            self.feature_distance.start_from(self.student.backbone)
+
+    def teachers(self):
+        return [teacher for teacher in (self.teacher, self.mask_teacher) if teacher is not None]
+
+    def update_teacher(self, iteration):
+        """Step 1 of an iteration: the teachers move towards the student."""
+        for teacher in self.teachers():
+            teacher.update(self.student, iteration)
+
+    def running_state(self):
+        """Plain values outside the state dict that a resumed run needs: none."""
+        return {}
+
+    def parts(self, batch):
+        """What `forward` takes one after the other in a training step: the batch, or its passes when `sequential`."""
+        return [[function] for function in self.passes(batch)] if self.sequential else [batch]
+
+    def forward(self, inputs):
+        if not self.training:
+            return self.network(self.inference_model)(inputs)
+        passes = self.passes(inputs) if isinstance(inputs, AdaptationBatch) else inputs
+        losses = {}
+        for losses_of_pass in passes:
+            losses.update(losses_of_pass())
+        return losses
+
+    def passes(self, batch):
+        """The student's passes of a step, as functions that return losses; the teacher's answers are already in them."""
+        self.diagnostics = {}
+        source = self.student.preprocess_image(batch.source).tensor, self.student.labels(batch.source)
+        if not batch.target:
+            masked = self.consistency is not None and self.masked_images == "source"
+            return [partial(self.source_losses, *source), *([self.masked_pass(source, None)] if masked else [])]
+        images = self.student.preprocess_image(batch.target).tensor
+        # The discriminator's pass comes last: with DDP, gradients are reduced after the last one.
+        adapts_output = self.discriminator is not None or self.entropy_weight > 0
+        supervised = [partial(self.output_losses, *source, images) if adapts_output else partial(self.source_losses, *source)]
+        labelled = []
+        if self.mixing is not None or (self.consistency is not None and self.masked_images != "source"):
+            valid = self.valid_pixels(batch.target)
+            target = (images, *self.pseudo_labels(self.teacher_logits(self.teacher, images), valid))
+            self.diagnostics["pseudo_quality"] = target[2].mean()
+            if self.mixing is not None:
+                labelled.append(self.mixed_pass(source, target))
+            if self.consistency is not None:
+                labelled.append(self.masked_pass(source, self.mask_target(target, valid)))
+        elif self.consistency is not None:
+            labelled.append(self.masked_pass(source, None))
+        return labelled + supervised if adapts_output else supervised + labelled
+
+    # The passes ---------------------------------------------------------------------------------------------------
+
+    def source_losses(self, images, labels):
+        """Cross-entropy and, when on, feature distance on labelled images."""
+        return self.supervise(self.student.observe(images), images, labels)
+
+    def supervise(self, observation, images, labels):
+        losses = self.student.losses(observation, labels)
+        if self.feature_distance is not None:
+            with torch.no_grad():
+                reference = self.student.context_features(self.feature_distance.backbone, images)
+            losses["loss_feature_distance"] = self.feature_distance(observation.features, reference, labels)
+        return losses
+
+    def mixed_pass(self, source, target):
+        """ClassMix of labelled and pseudo-labelled images, then colour jitter and blur."""
+        source = (*source, torch.ones_like(target[2]))
+        images, labels, weights = self.mixing(source, target)
+        images = self.augment(images) if self.augment is not None else images
+        return partial(self.mixed_losses, images, labels, weights)
+
+    def mixed_losses(self, images, labels, weights):
+        losses = self.student.losses(self.student.observe(images), labels, weights)
+        return {f"{name}_mix": loss for name, loss in losses.items()}
+
+    def masked_pass(self, source, target):
+        """Masked images of the configured domains, with true labels or pseudo-labels."""
+        if target is None:
+            images, labels, weights = *source, None
+        elif self.masked_images == "target":
+            images, labels, weights = target
+        else:
+            labelled = (*source, torch.ones_like(source[1], dtype=torch.float32))
+            if self.masked_images == "halves":
+                labelled, target = ([part[: (len(part) + 1) // 2] for part in domain] for domain in (labelled, target))
+            images, labels, weights = (torch.cat(pair) for pair in zip(labelled, target, strict=True))
+        view, self.diagnostics["masked_fraction"] = self.consistency.view(images)
+        return partial(self.masked_losses, view, labels, weights)
+
+    def masked_losses(self, view, labels, weights):
+        losses = self.student.losses(self.student.observe(view), labels, weights)
+        weighted = self.consistency.weigh(losses)
+        if self.detail_unweighted and "loss_seg_detail" in losses:
+            weighted["loss_seg_detail_mask"] = losses["loss_seg_detail"]
+        return weighted
+
+    def output_losses(self, images, labels, target_images):
+        """Source losses, and the adaptation of target predictions: adversarial, by entropy, or both."""
+        source, target = self.student.observe(images), self.student.observe(target_images)
+        losses = self.supervise(source, images, labels)
+        size = [round(self.student.context_scale * side) for side in images.shape[-2:]]
+        source_logits, target_logits = resize(source.logits, size), resize(target.logits, size)
+        if self.discriminator is not None:
+            losses.update(self.discriminator(source_logits, target_logits))
+        if self.entropy_weight > 0:
+            losses["loss_entropy"] = self.entropy_weight * mean_entropy(target_logits)
+        return losses
+
+    # The teacher --------------------------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def teacher_logits(self, teacher, images):
+        return teacher.model.predict(images)
+
+    def mask_target(self, target, valid):
+        """The labelled target of the masked pass: `target`, unless masks have a teacher or threshold of their own."""
+        if self.masked_images == "source" or (self.mask_teacher is None and self.mask_pseudo_labels is None):
+            return None if self.masked_images == "source" else target
+        logits = self.teacher_logits(self.mask_teacher or self.teacher, target[0])
+        return (target[0], *(self.mask_pseudo_labels or self.pseudo_labels)(logits, valid))
+
+    def valid_pixels(self, samples):
+        """Bool NxHxW from the samples' "valid" masks (HxW), or None where the dataset has no margins."""
+        if "valid" not in samples[0]:
+            return None
+        return torch.stack([sample["valid"].to(self.device, non_blocking=True) for sample in samples])
