@@ -2,9 +2,9 @@
 
 from mic_det import modeling
 from mic_det.config import add_mic_config, load_config
-from mic_det.data import register_builtin, register_coco, register_folder
+from mic_det.data import register_builtin, register_coco, register_folder, register_segmentation
 
 __version__ = "0.1.0"
-__all__ = ["add_mic_config", "load_config", "modeling", "register_coco", "register_folder"]
+__all__ = ["add_mic_config", "load_config", "modeling", "register_coco", "register_folder", "register_segmentation"]
 
 register_builtin()

@@ -1,20 +1,21 @@
 #!/usr/bin/env python
-"""Repeat source-only, mean teacher, SADA, MIC, MIC(SADA) and oracle over several seeds and write a Markdown report.
+"""Repeat all methods of a benchmark over several seeds and write a Markdown report.
 
 python tools/study.py --benchmark toycity --report benchmarks/toycity_detection.md
+python tools/study.py --benchmark toycity_seg --jobs 2 --report benchmarks/toycity_segmentation.md
 python tools/study.py --benchmark camvid_day2dusk --seeds 1 --report benchmarks/camvid_detection.md
 """
 
 import argparse
 
-from mic_det.engine.study import SUFFIXES, run_study
+from mic_det.engine.study import SUFFIXES, methods_of, run_study
 from mic_det.tooling import run_tool
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--benchmark", default="toycity", help="stem of the configs: toycity or camvid_day2dusk")
-    parser.add_argument("--methods", nargs="+", default=tuple(SUFFIXES))
+    parser.add_argument("--benchmark", default="toycity", help="stem of the configs: toycity, toycity_seg, camvid_day2dusk or camvid_seg")
+    parser.add_argument("--methods", nargs="+", choices=tuple(SUFFIXES), help="default: all that have a config")
     parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1, 2))
     parser.add_argument("--output", help="folder of the runs (default output/study/BENCHMARK); finished runs are not repeated")
     parser.add_argument("--report", required=True, help="Markdown file to write")
@@ -22,7 +23,7 @@ def main():
     parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="config overrides")
     args = parser.parse_intermixed_args()
     output = args.output or f"output/study/{args.benchmark}"
-    print(run_study(args.benchmark, args.methods, output, args.seeds, args.report, args.overrides, args.jobs))
+    print(run_study(args.benchmark, args.methods or methods_of(args.benchmark), output, args.seeds, args.report, args.overrides, args.jobs))
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ def is_mic_checkpoint(state):
 
 
 def load_weights(model, path, download=False):
-    """Load initial weights into a MaskedConsistencyDetector.
+    """Load initial weights into a meta-architecture of mic-det.
 
     A mic-det checkpoint fills student and teacher; anything that detectron2 can read (its own, Caffe2 or torchvision
     naming) fills the student, which the teacher then copies. '' leaves the random weights.
@@ -105,7 +105,7 @@ def load_weights(model, path, download=False):
     missing = set(unmatched.missing_keys) if unmatched else set()
     if all(f"backbone.{name}" in missing for name in model.student.backbone.state_dict()):
         raise UserError(f"MODEL.WEIGHTS: {file} holds no weight of the backbone {type(model.student.backbone).__name__}.")
-    model.teacher.copy_from(model.student)
+    model.start_from_student()
     logger.info("Loaded %s into student and teacher.", file)
 
 

@@ -1,4 +1,4 @@
-"""Config -> streams of training samples, and the checks that run before training."""
+"""Records of a run's datasets, what must hold before training, and streams of training samples."""
 
 import logging
 from pathlib import Path
@@ -8,7 +8,6 @@ from detectron2.utils import comm
 
 from mic_det.config import num_classes, num_classes_key
 from mic_det.data.catalog import load_labelled, load_unlabelled
-from mic_det.data.mapper import TrainingMapper
 from mic_det.data.stream import PositionSampler, Stream
 from mic_det.errors import UserError
 
@@ -25,15 +24,24 @@ def check_files(records, name):
         logger.warning("%s: %d of %d images do not exist, e.g. %s.", name, len(missing), len(records), missing[0])
 
 
-def check_classes(names, count, key="MODEL.ROI_HEADS.NUM_CLASSES"):
+def classes_of(name):
+    """Class names of a labelled dataset that has been read."""
+    metadata = MetadataCatalog.get(name)
+    return list(metadata.get("stuff_classes") or metadata.get("thing_classes", []))
+
+
+def check_classes(cfg):
     """Raise UserError unless all labelled datasets have the same classes and the model as many."""
-    classes = {name: list(MetadataCatalog.get(name).get("thing_classes", [])) for name in names}
-    first = names[0]
+    names = [*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST]
+    classes, first = {name: classes_of(name) for name in names}, names[0]
     for name, found in classes.items():
         if found != classes[first]:
             raise UserError(f"'{name}' has the classes {found}, but '{first}' has {classes[first]}: they must be the same.")
-    if len(classes[first]) != count:
-        raise UserError(f"{key} is {count}, but '{first}' has {len(classes[first])} classes: {', '.join(classes[first])}.")
+    if len(classes[first]) != num_classes(cfg):
+        raise UserError(
+            f"{num_classes_key(cfg)} is {num_classes(cfg)}, but '{first}' has {len(classes[first])} classes: "
+            f"{', '.join(classes[first])}."
+        )
 
 
 def load_source(cfg):
@@ -45,13 +53,6 @@ def load_source(cfg):
         part = load_labelled(name)
         check_files(part, name)
         records += part
-    if cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS:
-        kept = [record for record in records if any(not item.get("iscrowd", 0) for item in record["annotations"])]
-        if not kept:
-            raise UserError(f"No image of {', '.join(cfg.DATASETS.TRAIN)} has an annotated object.")
-        if len(kept) < len(records):
-            logger.info("%d of %d source images have no objects and are left out.", len(records) - len(kept), len(records))
-        records = kept
     return records
 
 
@@ -65,35 +66,18 @@ def load_target(cfg):
     return records
 
 
-def check_masks(records, mask_format):
-    """Raise UserError unless every object has a mask that INPUT.MASK_FORMAT can hold."""
-    for record in records:
-        for item in record["annotations"]:
-            mask = item.get("segmentation")
-            if mask is None:
-                raise UserError(
-                    f"MODEL.MASK_ON needs instance masks, but objects of {record['file_name']} have none; "
-                    "prepare_cityscapes.py and prepare_toycity.py write them with --masks."
-                )
-            if isinstance(mask, dict) and mask_format != "bitmask":
-                raise UserError(f"The masks of {record['file_name']} are run-length encoded: set INPUT.MASK_FORMAT bitmask.")
-
-
-def check_datasets(cfg):
-    """Read every dataset that a run will need, so that a wrong one fails before training starts."""
-    source = load_source(cfg)
-    if cfg.MODEL.MASK_ON:
-        check_masks(source, cfg.INPUT.MASK_FORMAT)
+def check_target_and_tests(cfg):
+    """Read every dataset beside the source, so that a wrong one fails before training starts."""
     load_target(cfg)
     for name in cfg.DATASETS.TEST:
         check_files(load_labelled(name), name)
-    check_classes([*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST], num_classes(cfg), num_classes_key(cfg))
+    check_classes(cfg)
 
 
-def build_stream(cfg, records, labelled, start_iteration=0):
-    """An endless stream of this process's micro-batches from `start_iteration` on."""
+def build_stream(cfg, dataset, labelled, start_iteration=0):
+    """An endless stream of this process's micro-batches of a StreamDataset from `start_iteration` on."""
     sampler = PositionSampler(
-        size=len(records),
+        size=len(dataset),
         seed=(cfg.SEED, SOURCE_STREAM if labelled else TARGET_STREAM),
         total=cfg.SOLVER.IMS_PER_BATCH if labelled else cfg.SOLVER.TARGET_IMS_PER_BATCH,
         micro_batches=cfg.SOLVER.ACCUMULATE,
@@ -101,4 +85,4 @@ def build_stream(cfg, records, labelled, start_iteration=0):
         world_size=comm.get_world_size(),
         start_iteration=start_iteration,
     )
-    return Stream(records, TrainingMapper(cfg, labelled=labelled), sampler, cfg.DATALOADER.NUM_WORKERS)
+    return Stream(dataset, sampler, cfg.DATALOADER.NUM_WORKERS)

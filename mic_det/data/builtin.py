@@ -2,6 +2,7 @@
 
 from mic_det.data import bdd100k, camvid, cityscapes, voc
 from mic_det.data.catalog import register_coco
+from mic_det.data.semantic_builtin import register_semantic
 from mic_det.toycity.writer import DEFAULT_BETAS
 
 
@@ -45,7 +46,7 @@ def register_builtin():
         prepare="python datasets/prepare_toycity.py --root {root}/toycity",
     )
     register_cityscapes_subsets()
-    for split in ("day_train", "day_val", "dusk_train", "dusk_test"):
+    for split in camvid.SPLITS:
         register_coco(
             *(f"camvid_{split}", f"camvid/annotations/{split}.json", "camvid", camvid.CLASSES),
             prepare="python datasets/prepare_camvid.py --source CAMVID --root {root}/camvid",
@@ -68,3 +69,4 @@ def register_builtin():
     register_voc_layout("clipart", ("train", "test", "all"), voc.CLASSES)
     register_voc_layout("watercolor", ("train", "test"), voc.ART_CLASSES)
     register_voc_layout("comic", ("train", "test"), voc.ART_CLASSES)
+    register_semantic()

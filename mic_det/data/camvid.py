@@ -4,13 +4,16 @@ Reads the 11-class label images of the public repository alexgkendall/SegNet-Tut
 (`train/`, `trainannot/`, ...) or sorted into `day/train`, `day/val` and `dusk/train` with `images/` and `labels/`.
 """
 
+import json
 from pathlib import Path
 
 import cv2
 import numpy as np
 from tqdm import tqdm
 
-from mic_det.data.conversion import Conversion
+from mic_det.data.coco import read_json
+from mic_det.data.conversion import Conversion, write_json
+from mic_det.data.label_ids import train_id_table
 from mic_det.errors import UserError
 
 # label value -> category id; the other labels are stuff
@@ -18,6 +21,12 @@ CATEGORY_OF_LABEL = {8: 1, 9: 2, 10: 3, 6: 4}
 CLASSES = ("car", "pedestrian", "bicyclist", "sign")
 CATEGORIES = [{"id": index, "name": name} for index, name in enumerate(CLASSES, start=1)]
 MIN_PIXELS = 60
+SPLITS = ("day_train", "day_val", "dusk_train", "dusk_test")
+SEMANTIC_CLASSES = ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist")
+SEMANTIC_COLOURS = (
+    *((128, 128, 128), (128, 0, 0), (192, 192, 128), (128, 64, 128), (60, 40, 222), (128, 128, 0), (192, 128, 128)),
+    *((64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192)),
+)
 DUSK_SEQUENCE = "0001TP"
 
 
@@ -81,3 +90,20 @@ def convert_pairs(split, pairs):
             continue
         result.add_image(str(image_file.resolve()), labels.shape, find_boxes(labels))
     return result
+
+
+def semantic_table():
+    """Array of 256: label value -> index into SEMANTIC_CLASSES; 11 (void) and everything else is ignored."""
+    return train_id_table(range(len(SEMANTIC_CLASSES)))
+
+
+def write_semantic_pairs(root, split, pairs):
+    """Write the list of (image, label) paths of a split to `<root>/semantic/<split>.json`; labels relative to `root`."""
+    content = [[str(image), str(Path(label).relative_to(root))] for image, label in pairs]
+    write_json(Path(root) / f"semantic/{split}.json", content)
+
+
+def read_semantic_pairs(root, split, cure=""):
+    """The (image, label) paths of a prepared split."""
+    path = Path(root) / f"semantic/{split}.json"
+    return [(Path(image), Path(root) / label) for image, label in read_json(path, "List of images", cure)]

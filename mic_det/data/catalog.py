@@ -87,7 +87,7 @@ def load_labelled(name):
     if name not in DatasetCatalog.list():
         raise UserError(f"Dataset '{name}' is not registered.{did_you_mean(name, DatasetCatalog.list())}")
     records = DatasetCatalog.get(name)
-    if not any("annotations" in record for record in records):
+    if not any("annotations" in record or "sem_seg_file_name" in record for record in records):
         raise UserError(f"Dataset '{name}' has no labels: it can serve as DATASETS.TARGET, not for training or evaluation.")
     return records
 
@@ -102,7 +102,8 @@ def class_names(name, count):
     """Class names of a registered dataset, or the numbers 0 to `count` - 1 where its labels are not on this machine."""
     try:
         load_labelled(name)
-        return list(MetadataCatalog.get(name).thing_classes)
+        metadata = MetadataCatalog.get(name)
+        return list(metadata.get("stuff_classes") or metadata.thing_classes)
     except UserError:
         return [str(index) for index in range(count)]
 

@@ -9,6 +9,7 @@ from mic_det.data import cityscapes, voc, yolo
 from mic_det.data.catalog import register_folder, register_labelled, resolve
 from mic_det.data.coco import load_json, read_folder, read_images
 from mic_det.data.conversion import report_bad_files
+from mic_det.data.semantic import find_images, find_pairs, register_segmentation
 from mic_det.errors import UserError, did_you_mean
 
 # format -> keys it needs beside name, format and images
@@ -17,9 +18,10 @@ FORMATS = {
     "voc": ("annotations",),
     "yolo": ("annotations", "classes"),
     "cityscapes": ("split",),
+    "labels": ("annotations", "classes"),
     "images": (),
 }
-KEYS = ("name", "format", "images", "annotations", "split", "classes", "mapping")
+KEYS = ("name", "format", "images", "annotations", "split", "classes", "mapping", "image_suffix", "label_suffix")
 DECLARED = set()
 
 
@@ -32,6 +34,8 @@ def declare(entries):
     * voc: `annotations` is a folder of XML files, `split` an optional list of image names;
     * yolo: `annotations` is a folder of text files like the images' tree, `classes` the names of their class numbers;
     * cityscapes: `images` is the folder that holds gtFine/ and leftImg8bit/, `split` train or val;
+    * labels: for segmentation; `annotations` is a folder of label images (one class index per pixel, 255 for none) like the
+      images' tree, `classes` their names; with `image_suffix` and `label_suffix` where names differ by more than .png;
     * images: no labels.
 
     `classes` names the classes to use, in order; `mapping` renames a dataset's own ({its name: wanted name}), so that
@@ -86,12 +90,25 @@ def declare_one(entry):
     images = entry["images"]
     if kind == "images":
         register_folder(name, images)
+    elif kind == "labels":
+        declare_labels(entry)
     else:
         read_content, read_unlabelled = readers(kind, entry)
         # YOLO's own classes are numbers: the names are needed to read it, and the mapping may then join some of them.
         classes = None if kind == "yolo" else entry.get("classes")
         register_labelled(name, read_content, read_unlabelled, lambda: resolve(images), classes, entry.get("mapping"))
     DECLARED.add(name)
+
+
+def declare_labels(entry):
+    def images():
+        return find_images(resolve(entry["images"]), entry.get("image_suffix", ""))
+
+    def pairs():
+        suffixes = entry.get("image_suffix", ""), entry.get("label_suffix", ".png")
+        return find_pairs(resolve(entry["images"]), resolve(entry["annotations"]), *suffixes)
+
+    register_segmentation(entry["name"], pairs, images, entry["classes"], label_root=lambda: resolve(entry["annotations"]))
 
 
 def readers(kind, entry):

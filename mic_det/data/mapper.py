@@ -8,6 +8,8 @@ from detectron2.config import configurable
 from detectron2.data import detection_utils as utils
 from detectron2.data import transforms as T
 
+from mic_det.data.augmentation import colour_jitter
+
 
 class TrainingMapper:
     """Reads and augments one image; with labels for the source, without for the target.
@@ -31,12 +33,10 @@ class TrainingMapper:
 
     @classmethod
     def from_config(cls, cfg, labelled):
-        strength = cfg.INPUT.COLOR_JITTER
         augmentations = utils.build_augmentation(cfg, is_train=True)
         # Not on the target: the teacher should see it as it is, and the student's view has its own jitter.
-        if strength > 0 and labelled:
-            low, high = 1 - strength, 1 + strength
-            augmentations += [T.RandomBrightness(low, high), T.RandomContrast(low, high), T.RandomSaturation(low, high)]
+        if labelled:
+            augmentations += colour_jitter(cfg.INPUT.COLOR_JITTER)
         return {
             "augmentations": augmentations,
             "image_format": cfg.INPUT.FORMAT,

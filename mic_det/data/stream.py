@@ -81,28 +81,38 @@ class PositionSampler(Sampler):
 
 
 class StreamDataset(Dataset):
-    """Maps (index, position) to a sample; an unreadable image is reported and replaced by its successor."""
+    """Maps (index, position) to a sample; an unreadable image is reported and replaced by another."""
 
-    def __init__(self, records, mapper, seed):
+    def __init__(self, records, mapper):
+        """
+        Args:
+            records: dataset dicts.
+            mapper: dataset dict -> sample; it raises one of READ_ERRORS for an image or label that cannot be used.
+        """
         self.records = records
         self.mapper = mapper
-        self.seed = tuple(seed)
+        self.seed = ()
 
     def __len__(self):
         return len(self.records)
 
+    def choose(self, index):
+        """The record for a place in the stream's order."""
+        return self.records[index % len(self.records)]
+
+    def sample(self, record):
+        return self.mapper(record)
+
     def __getitem__(self, place):
         index, position = place
         skipped = []
-        for offset in range(len(self.records)):
-            record = self.records[(index + offset) % len(self.records)]
-            try:
-                with seeded(*self.seed, position):
-                    sample = self.mapper(record)
-            except READ_ERRORS as error:
-                skipped.append(f"{record['file_name']}: {error}")
-                continue
-            return {**sample, "skipped": skipped}
+        for attempt in range(len(self.records)):
+            with seeded(*self.seed, position, *([attempt] if attempt else [])):
+                record = self.choose(index + attempt)
+                try:
+                    return {**self.sample(record), "skipped": skipped}
+                except READ_ERRORS as error:
+                    skipped.append(f"{record['file_name']}: {error}")
         raise UserError(f"None of the {len(self.records)} images can be read; the first error is {skipped[0]}")
 
 
@@ -118,8 +128,14 @@ def one_thread(worker_id):
 class Stream:
     """Iterates over lists of samples and counts the files that could not be read."""
 
-    def __init__(self, records, mapper, sampler, workers=0):
-        dataset = StreamDataset(records, mapper, sampler.seed)
+    def __init__(self, dataset, sampler, workers=0):
+        """
+        Args:
+            dataset: StreamDataset; it takes over the sampler's seed.
+            sampler: PositionSampler.
+            workers: processes that read.
+        """
+        dataset.seed = sampler.seed
         loader = DataLoader(
             dataset,
             batch_sampler=sampler,

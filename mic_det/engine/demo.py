@@ -1,7 +1,8 @@
-"""The demonstration: ToyCity rendered, a detector trained on clear streets, adapted to fog, compared and reported."""
+"""The demonstrations: ToyCity rendered, a network trained on one domain and adapted to another, compared and reported."""
 
 import logging
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from tabulate import tabulate
@@ -9,76 +10,105 @@ from tabulate import tabulate
 from mic_det.engine import study
 from mic_det.engine.run import load_model
 from mic_det.engine.setup import open_config
-from mic_det.reporting import pictures, report
+from mic_det.evaluation.metrics import names_in
+from mic_det.reporting import report
 from mic_det.reporting.run_report import read_results, write_summary
+from mic_det.tasks import task_of
 
 logger = logging.getLogger(__name__)
-METHODS = ("source_only", "mic")
 
 
-def short_names(cfg):
-    """Test datasets of a two-domain benchmark: the first is the target, the second the source."""
-    return dict(zip(cfg.DATASETS.TEST, ("foggy", "clear"), strict=True))
+@dataclass(frozen=True)
+class Demo:
+    """What a demonstration trains and shows.
+
+    Attributes:
+        stem: of the configs.
+        methods: two of study.SUFFIXES, without and with adaptation.
+        tests: short names of the test datasets; the first is the target.
+        model: "teacher" or "student", which of them the pictures show.
+        title: of the report.
+        lesson: what the pictures of the adapting run mean.
+    """
+
+    stem: str
+    methods: tuple
+    tests: tuple
+    model: str
+    title: str
+    lesson: str
 
 
-def run_demo(output, overrides=()):
-    """Train and compare source-only and MIC on ToyCity; write summary.json and report.html to `output`.
+DETECTION = Demo(
+    "toycity",
+    ("source_only", "mic"),
+    ("foggy", "clear"),
+    "teacher",
+    "mic-det: from clear streets to fog",
+    "The teacher labels the complete image; the student must find the same objects with blocks removed.",
+)
+SEGMENTATION = Demo(
+    "toycity_seg",
+    ("source_only", "mic_daformer"),
+    ("real",),
+    "student",
+    "mic-det: from synthetic to real streets",
+    "The teacher labels the complete image; the student learns that label on the image with pasted source classes, and on the "
+    "image with blocks removed.",
+)
+
+
+def run_demo(demo, output, overrides=()):
+    """Train and compare a Demo's methods on ToyCity; write summary.json and report.html to `output`.
 
     ToyCity must have been rendered. Returns (results as in summary.json, table as text, path of the report).
     """
     watch = study.Stopwatch()
     output = Path(output)
-    study.train_methods("toycity", METHODS, output, overrides)
-    cfg = open_config(study.config_file("toycity", "mic"), overrides)
-    names = short_names(cfg)
-    results = [run for method in METHODS for run in read_results(output / method, method, names)]
-    page = write_demo_report(cfg, output, results)
+    study.train_methods(demo.stem, demo.methods, output, overrides)
+    cfg = open_config(study.config_file(demo.stem, demo.methods[-1]), overrides)
+    names = dict(zip(cfg.DATASETS.TEST, demo.tests, strict=True))
+    results = [run for method in demo.methods for run in read_results(output / method, method, names)]
+    page = write_demo_report(demo, cfg, output, results)
     write_summary(output / "summary.json", seconds=watch.seconds, runs=results)
     return results, results_table(results), page
 
 
 def results_table(results):
-    rows = [[run[key] for key in ("method", "model", "test", "AP", "AP50", "AP75")] for run in results]
-    return tabulate(rows, headers=["method", "model", "test", "AP", "AP50", "AP75"], floatfmt=".1f", tablefmt="github")
+    columns = ["method", "model", "test", *names_in(results[0]).overall]
+    return tabulate([[run[key] for key in columns] for run in results], headers=columns, floatfmt=".1f", tablefmt="github")
 
 
-def write_demo_report(cfg, output, results):
-    models = {method: load_model(cfg, output / method / "model_final.pth") for method in METHODS}
-    detectors = {f"{method} (teacher)": model.network("teacher") for method, model in models.items()}
-    target = cfg.DATASETS.TEST[0]
+def write_demo_report(demo, cfg, output, results):
+    task = task_of(cfg)
+    models = {method: load_model(cfg, output / method / "model_final.pth") for method in demo.methods}
+    networks = {f"{method} ({demo.model})": model.network(demo.model) for method, model in models.items()}
     page = output / "report.html"
     report.write_report(
         page,
-        "mic-det: from clear streets to fog",
+        demo.title,
         f"ToyCity, {cfg.DATASETS.TRAIN[0]} to {', '.join(cfg.DATASETS.TARGET)}; seed {cfg.SEED}; {study.machine()}.",
         results,
         [
             report.picture_section(
-                "Foggy street: truth and detections",
-                pictures.comparison(cfg, detectors, target),
-                "Detections with a score of at least 0.5.",
+                "Target street: truth and predictions", task.comparison(cfg, networks, cfg.DATASETS.TEST[0], count=6)
             ),
-            report.picture_section(
-                "What MIC learns from",
-                pictures.masked_views(cfg, models["mic"]),
-                "The teacher labels the complete image; the student must find the same objects with blocks removed.",
-            ),
-            report.class_section(results, "teacher", "foggy"),
-            report.class_section(results, "teacher", "clear"),
-            report.curve_section({method: output / method for method in METHODS}),
+            report.picture_section("What adaptation learns from", task.lessons(cfg, models[demo.methods[-1]]), demo.lesson),
+            *(report.class_section(results, demo.model, test) for test in demo.tests),
+            report.curve_section({method: output / method for method in demo.methods}, task.curves),
         ],
         [
-            f"Both methods made {cfg.SOLVER.MAX_ITER} steps on the same source images; MIC used target images in the last "
-            f"{cfg.SOLVER.MAX_ITER - cfg.MODEL.MIC.BURN_IN}. Last checkpoint; no target label was read in training."
+            f"Both methods made {cfg.SOLVER.MAX_ITER} steps on the same source images; {demo.methods[-1]} used target images in the "
+            f"last {cfg.SOLVER.MAX_ITER - cfg.MODEL.MIC.BURN_IN}. Last checkpoint; no target label was read in training."
         ],
     )
     return page
 
 
-def ensure_toycity(make):
-    """Call `make(root)` unless ToyCity's annotations are there; set DETECTRON2_DATASETS' default. Returns the root."""
+def ensure_toycity(make, marker="toycity/annotations/instances_val_foggy_all.json"):
+    """Call `make(datasets' folder)` unless the file `marker` is there; sets DETECTRON2_DATASETS' default."""
     os.environ.setdefault("DETECTRON2_DATASETS", "datasets")
-    root = Path(os.environ["DETECTRON2_DATASETS"]) / "toycity"
-    if not (root / "annotations/instances_val_foggy_all.json").exists():
+    root = Path(os.environ["DETECTRON2_DATASETS"])
+    if not (root / marker).exists():
         make(root)
     return root

@@ -1,4 +1,4 @@
-"""What happens around the steps: schedule, evaluation, checkpoints, logging and the watch over pseudo-labels."""
+"""What happens around the steps: schedule, evaluation, checkpoints, logging and reports."""
 
 import logging
 import math
@@ -13,7 +13,6 @@ from mic_det.checkpoint import files
 from mic_det.engine.progress import ProgressLine
 from mic_det.errors import UserError
 from mic_det.evaluation import evaluate
-from mic_det.reporting.pictures import masked_views
 from mic_det.reporting.run_report import write_run_report
 
 logger = logging.getLogger(__name__)
@@ -22,7 +21,7 @@ logger = logging.getLogger(__name__)
 def build_hooks(trainer):
     cfg = trainer.cfg
     return [
-        hooks.LRScheduler(trainer.optimizer, trainer.scheduler),
+        *(hooks.LRScheduler(trainer.optimizers[name], scheduler) for name, scheduler in trainer.schedulers.items()),
         BadStepStop(cfg.LOG.PERIOD, cfg.SOLVER.MAX_BAD_STEPS),
         # Save before evaluating: whatever happens there, the weights are safe.
         Checkpoints(cfg.SOLVER.CHECKPOINT_PERIOD, cfg.CHECKPOINT.KEEP),
@@ -30,7 +29,7 @@ def build_hooks(trainer):
         Pictures(cfg.LOG.PICTURE_PERIOD),
         # Log after evaluating: the writers take each iteration once.
         Logging(cfg.LOG.PERIOD),
-        PseudoLabelWatch(cfg.LOG.COLLAPSE_ITERS, cfg.LOG.RUNAWAY_FACTOR, cfg.MODEL.MIC.BURN_IN),
+        *trainer.task.watches(cfg),
         Report(),
     ]
 
@@ -52,7 +51,7 @@ class Logging(HookBase):
         if comm.is_main_process():
             folder = self.trainer.cfg.OUTPUT_DIR
             self.writers = [
-                ProgressLine(self.trainer.start_iter, self.trainer.max_iter),
+                ProgressLine(self.trainer.start_iter, self.trainer.max_iter, self.trainer.task.progress),
                 JSONWriter(str(Path(folder) / "metrics.json")),
                 TensorboardXWriter(folder),
             ]
@@ -68,7 +67,7 @@ class Logging(HookBase):
             values["max_memory_mib"] = torch.cuda.max_memory_allocated() / 2**20
         for name, value in values.items():
             storage.put_scalar(name, value, smoothing_hint=False)
-        storage.put_scalar("lr", self.trainer.optimizer.param_groups[0]["lr"], smoothing_hint=False)
+        storage.put_scalar("lr", self.trainer.optimizers["optimizer"].param_groups[0]["lr"], smoothing_hint=False)
         for writer in self.writers:
             writer.write()
 
@@ -85,50 +84,6 @@ def mean_over_processes(values):
     names = dict.fromkeys(name for part in parts for name in part)
     found = {name: [part[name] for part in parts if name in part] for name in names}
     return {name: sum(numbers) / len(numbers) for name, numbers in found.items()}
-
-
-class PseudoLabelWatch(HookBase):
-    """Warns when pseudo-labels vanish or multiply; looks at logged means only."""
-
-    def __init__(self, collapse_iters, runaway_factor, burn_in):
-        self.collapse_iters = collapse_iters
-        self.runaway_factor = runaway_factor
-        self.last_seen = burn_in
-        self.warned = set()
-
-    def before_train(self):
-        self.last_seen = max(self.last_seen, self.trainer.start_iter)
-        self.read_at = -1
-
-    def after_step(self):
-        storage = self.trainer.storage
-        if "pseudo_boxes_per_image" not in storage.histories():
-            return
-        found, read_at = storage.latest()["pseudo_boxes_per_image"]
-        if read_at == self.read_at:
-            return
-        self.read_at = read_at
-        if found > 0:
-            self.last_seen = read_at
-            self.warned.discard("collapse")
-        elif read_at - self.last_seen >= self.collapse_iters:
-            self.warn(
-                "collapse",
-                f"No pseudo box was found for {read_at - self.last_seen} iterations: the target is not learned from. Lower "
-                "MODEL.MIC.PSEUDO_LABELS.THRESHOLD, or train longer before adapting (MODEL.MIC.BURN_IN).",
-            )
-        source = storage.latest()["source_boxes_per_image"][0]
-        if found > self.runaway_factor * source:
-            self.warn(
-                "runaway",
-                f"{found:.1f} pseudo boxes per target image against {source:.1f} boxes per source image: pseudo-labels may be "
-                "running away. Raise MODEL.MIC.PSEUDO_LABELS.THRESHOLD or MODEL.MIC.TEACHER.ALPHA.",
-            )
-
-    def warn(self, kind, message):
-        if kind not in self.warned:
-            self.warned.add(kind)
-            logger.warning(message)
 
 
 class BadStepStop(HookBase):
@@ -196,7 +151,7 @@ class Evaluation(HookBase):
         if not is_due(self.trainer, self.period) or not self.trainer.cfg.DATASETS.TEST:
             return
         trainer = self.trainer
-        results = evaluate(trainer.cfg, trainer.core, trainer.iter + 1)
+        results = evaluate(trainer.task, trainer.cfg, trainer.core, trainer.iter + 1)
         flat = {f"{key}/{name}": value for key, metrics in results.items() for name, value in metrics.items()}
         for name, value in flat.items():
             if not math.isnan(value):
@@ -219,9 +174,9 @@ class Pictures(HookBase):
     def after_step(self):
         trainer = self.trainer
         due = self.period > 0 and (trainer.iter + 1) % self.period == 0
-        if not due or not trainer.adapts or trainer.core.consistency is None or not comm.is_main_process():
+        if not due or not trainer.adapts or not comm.is_main_process():
             return
-        for index, row in enumerate(masked_views(trainer.cfg, trainer.core, count=2, seed=trainer.cfg.SEED)):
+        for index, row in enumerate(trainer.task.lessons(trainer.cfg, trainer.core, count=2, seed=trainer.cfg.SEED)):
             picture = torch.cat([torch.from_numpy(image) for _, image in row], dim=1)
             trainer.storage.put_image(f"pseudo_labels/{index}", picture.permute(2, 0, 1))
 
@@ -234,5 +189,5 @@ class Report(HookBase):
         shows = trainer.cfg.DATASETS.TEST or trainer.cfg.DATASETS.TARGET
         if trainer.iter + 1 == trainer.max_iter and shows and comm.is_main_process():
             trainer.core.eval()
-            logger.info("Pictures and curves: %s", write_run_report(trainer.cfg, trainer.core))
+            logger.info("Pictures and curves: %s", write_run_report(trainer.task, trainer.cfg, trainer.core))
             trainer.core.train()

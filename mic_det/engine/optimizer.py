@@ -5,12 +5,48 @@ from functools import partial
 
 import torch
 from detectron2.modeling.backbone.vit import get_vit_lr_decay_rate
-from detectron2.solver import get_default_optimizer_params
+from detectron2.projects.deeplab.lr_scheduler import WarmupPolyLR
+from detectron2.solver import build_lr_scheduler, get_default_optimizer_params
 from detectron2.solver.build import maybe_add_gradient_clipping
 
 from mic_det.errors import UserError
+from mic_det.modeling import EncoderDecoder
 
 logger = logging.getLogger(__name__)
+
+
+def build_optimizers(cfg, core):
+    """({name: optimizer}, {name: learning-rate scheduler}) of a meta-architecture.
+
+    "optimizer" steps its `trained_modules`; a segmentor's "discriminator" has an Adam of its own, whose rate falls to 0 with
+    power 0.9 (Tsai et al., CVPR 2018, section 5.1).
+    """
+    discriminator = getattr(core, "discriminator", None)
+    modules = core.trained_modules()
+    if discriminator is not None and cfg.MODEL.MIC.REFERENCE.DISCRIMINATOR_STEPPED_TWICE:
+        modules = [*modules, discriminator]
+    optimizers = {"optimizer": build_optimizer(cfg, *modules)}
+    schedulers = {"optimizer": build_scheduler(cfg, optimizers["optimizer"])}
+    if discriminator is not None:
+        rate = cfg.MODEL.MIC.ADVERSARIAL.BASE_LR
+        optimizers["discriminator"] = adam = torch.optim.Adam(discriminator.parameters(), rate, betas=(0.9, 0.99), fused=True)
+        schedulers["discriminator"] = WarmupPolyLR(adam, cfg.SOLVER.MAX_ITER, warmup_iters=0, power=0.9)
+    return optimizers, schedulers
+
+
+def build_scheduler(cfg, optimizer):
+    """Detectron2's schedulers and WarmupPolyLR, the product of linear warm-up and polynomial decay to 0."""
+    solver = cfg.SOLVER
+    if solver.LR_SCHEDULER_NAME != "WarmupPolyLR":
+        return build_lr_scheduler(cfg, optimizer)
+    return WarmupPolyLR(
+        optimizer,
+        solver.MAX_ITER,
+        warmup_factor=solver.WARMUP_FACTOR,
+        warmup_iters=solver.WARMUP_ITERS,
+        warmup_method=solver.WARMUP_METHOD,
+        power=solver.POLY_LR_POWER,
+    )
 
 
 def build_optimizer(cfg, *modules):
@@ -32,8 +68,16 @@ def build_optimizer(cfg, *modules):
 
 
 def parameter_groups(cfg, module):
-    """Learning rates and weight decays by kind of parameter; with SOLVER.VIT_LAYER_DECAY, also by depth in a ViT."""
+    """Learning rates and weight decays by kind of parameter; with SOLVER.VIT_LAYER_DECAY, also by depth in a ViT.
+
+    The decoders of an EncoderDecoder have SOLVER.HEAD_LR_FACTOR, and weight decay on all of their parameters.
+    """
     solver = cfg.SOLVER
+    if isinstance(module, EncoderDecoder):
+        heads = [part for name, part in module.named_children() if name != "backbone"]
+        decoders = [parameter for head in heads for parameter in head.parameters() if parameter.requires_grad]
+        rate = solver.BASE_LR * solver.HEAD_LR_FACTOR
+        return [*parameter_groups(cfg, module.backbone), {"params": decoders, "lr": rate, "weight_decay": solver.WEIGHT_DECAY}]
     decay = None
     if solver.VIT_LAYER_DECAY != 1:
         decay = partial(get_vit_lr_decay_rate, lr_decay_rate=solver.VIT_LAYER_DECAY, num_layers=cfg.MODEL.VIT.DEPTH)

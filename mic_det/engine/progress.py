@@ -8,11 +8,15 @@ import time
 from detectron2.utils.events import EventWriter, get_event_storage
 
 logger = logging.getLogger(__name__)
-BOXES = {"boxes": "source_boxes_per_image", "pseudo": "pseudo_boxes_per_image"}
 
 
 class ProgressLine(EventWriter):
-    def __init__(self, start_iter, max_iter):
+    def __init__(self, start_iter, max_iter, shown=None):
+        """
+        Args:
+            shown: {label: logged value} to show beside the losses.
+        """
+        self.shown = shown or {}
         self.start_iter, self.max_iter = start_iter, max_iter
         self.start = time.perf_counter()
 
@@ -25,9 +29,9 @@ class ProgressLine(EventWriter):
         losses = "  ".join(
             f"{name.removeprefix('loss_')} {value:.3f}" for name, value in values.items() if name.startswith("loss_")
         )
-        boxes = "  ".join(f"{label} {values[name]:.1f}" for label, name in BOXES.items() if name in values)
+        shown = "  ".join(f"{label} {values[name]:.3g}" for label, name in self.shown.items() if name in values)
         total = values.get("total_loss", math.nan)
         logger.info(
             f"{done}/{self.max_iter}  {100 * done / self.max_iter:.0f}%  left {left}  {values['time']:.3f} s/it  "
-            f"loss {total:.3f} ({losses})  {boxes}  lr {values['lr']:.2g}"
+            f"loss {total:.3f} ({losses})  {shown}  lr {values['lr']:.2g}"
         )

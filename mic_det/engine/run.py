@@ -8,6 +8,7 @@ from mic_det.engine.setup import prepare_run
 from mic_det.engine.trainer import AdaptationTrainer
 from mic_det.errors import UserError
 from mic_det.evaluation import evaluate
+from mic_det.tasks import task_of
 
 
 def train_or_evaluate(config_file, overrides=(), resume=False, eval_only=False, download=False):
@@ -27,7 +28,7 @@ def train_or_evaluate(config_file, overrides=(), resume=False, eval_only=False, 
 
 
 def load_model(cfg, weights, download=False):
-    """A MaskedConsistencyDetector in evaluation mode with the given weights. Raises UserError when none are named."""
+    """A meta-architecture of mic-det in evaluation mode with the given weights. Raises UserError when none are named."""
     if not weights:
         raise UserError("MODEL.WEIGHTS is empty: name a trained checkpoint, e.g. MODEL.WEIGHTS output/toycity/model_final.pth")
     model = build_model(cfg)
@@ -40,5 +41,5 @@ def evaluate_weights(cfg, resume=False, download=False):
     if not weights:
         raise UserError("--eval-only needs MODEL.WEIGHTS, or --resume for the last checkpoint in OUTPUT_DIR.")
     model = load_model(cfg, weights, download)
-    evaluate(cfg, model)
+    evaluate(task_of(cfg), cfg, model)
     return model

@@ -17,6 +17,7 @@ from mic_det.errors import UserError
 from mic_det.reporting.markdown import study_report
 from mic_det.reporting.report import read_lines
 from mic_det.reporting.run_report import read_results, write_summary
+from mic_det.tasks import task_of
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SUFFIXES = {
@@ -25,13 +26,26 @@ SUFFIXES = {
     "sada": "_sada",
     "mic": "_mic",
     "mic_sada": "",
+    "daformer": "_daformer",
+    "hrda": "_hrda",
+    "mic_daformer": "_mic_daformer",
+    "mic_hrda": "_mic_hrda",
     "oracle": "_oracle",
 }
-ADAPTING = ("mean_teacher", "sada", "mic", "mic_sada")
+NOT_ADAPTING = ("source_only", "oracle")
 
 
 def config_file(stem, method):
     return REPOSITORY / "configs" / f"{stem}{SUFFIXES[method]}.yaml"
+
+
+def methods_of(stem):
+    """All methods that a benchmark has a config for, in the order of SUFFIXES."""
+    return [method for method in SUFFIXES if config_file(stem, method).is_file()]
+
+
+def adapting(methods):
+    return [method for method in methods if method not in NOT_ADAPTING]
 
 
 def train(stem, method, folder, overrides=(), threads=None, quiet=False):
@@ -60,11 +74,12 @@ def train(stem, method, folder, overrides=(), threads=None, quiet=False):
 
 def train_methods(stem, methods, output, overrides=(), threads=None, quiet=False):
     """Train the methods one after another in `<output>/<method>`; adapting ones share source-only's burn-in."""
-    iterations = load_config(config_file(stem, "mic"), overrides).MODEL.MIC.BURN_IN
+    first = (adapting(methods) or methods)[0]
+    iterations = load_config(config_file(stem, first), overrides).MODEL.MIC.BURN_IN
     keep_burn_in = ("SOLVER.CHECKPOINT_PERIOD", iterations or 1000, "CHECKPOINT.KEEP", 0)
     for method in methods:
         folder = Path(output) / method
-        if method in ADAPTING and "source_only" in methods and iterations:
+        if method not in NOT_ADAPTING and "source_only" in methods and iterations:
             burn_in.share(Path(output) / "source_only", folder, iterations)
         train(stem, method, folder, (*overrides, *keep_burn_in), threads, quiet)
 
@@ -103,18 +118,15 @@ class Stopwatch:
 def conditions(cfg, seeds):
     """What a reader must know to compare or repeat the numbers."""
     solver, mic = cfg.SOLVER, cfg.MODEL.MIC
+    own = task_of(cfg).conditions(cfg)
     return [
         f"Source {', '.join(cfg.DATASETS.TRAIN)}; unlabelled target {', '.join(cfg.DATASETS.TARGET)}; tests "
-        f"{', '.join(cfg.DATASETS.TEST)}. Short side {cfg.INPUT.MIN_SIZE_TRAIN[0]} px in training and test.",
+        f"{', '.join(cfg.DATASETS.TEST)}.",
         f"Initial weights: {cfg.MODEL.WEIGHTS or 'random'}. {solver.OPTIMIZER}, learning rate {solver.BASE_LR:g}, "
         f"{solver.MAX_ITER} iterations for every method, of which the adapting ones use the target in the last "
         f"{solver.MAX_ITER - mic.BURN_IN}; {solver.IMS_PER_BATCH} source and {solver.TARGET_IMS_PER_BATCH} target images each; "
         f"flip and colour jitter {cfg.INPUT.COLOR_JITTER:g} for every method.",
-        f"Teacher alpha {mic.TEACHER.ALPHA:g}, threshold {mic.PSEUDO_LABELS.THRESHOLD:g}, weights {mic.PSEUDO_LABELS.WEIGHT}, "
-        f"blocks of {mic.MASK.BLOCK_SIZE} px, mask ratio {mic.MASK.RATIO:g} (mean teacher: 0).",
-        "Alignment (sada, mic_sada): gradient factors "
-        f"{mic.ALIGN.IMAGE_GRADIENT:g} and {mic.ALIGN.INSTANCE_GRADIENT:g}, loss weights {mic.ALIGN.IMAGE_WEIGHT:g}, "
-        f"{mic.ALIGN.INSTANCE_WEIGHT:g} and {mic.ALIGN.CONSISTENCY_WEIGHT:g}.",
+        *own,
         f"Seeds {', '.join(map(str, seeds))}. Every method has an EMA teacher. No target label was read except by the oracle.",
         f"{machine()}.",
         f"Command: `{' '.join(['python', 'tools/study.py', *sys.argv[1:]])}`.",
@@ -125,7 +137,7 @@ def run_study(stem, methods, output, seeds, report, overrides=(), jobs=1):
     """Train all methods on all seeds and write the Markdown report and `<output>/summary.json`. Returns the report."""
     watch = Stopwatch()
     train_seeds(stem, methods, output, seeds, overrides, jobs)
-    cfg = load_config(config_file(stem, "mic_sada"), overrides)
+    cfg = load_config(config_file(stem, (adapting(methods) or methods)[-1]), overrides)
     results = [
         {"seed": seed, **run}
         for seed in seeds

@@ -10,18 +10,18 @@ import numpy as np
 import torch
 from detectron2.engine import TrainerBase, create_ddp_model
 from detectron2.modeling import build_model
-from detectron2.solver import build_lr_scheduler
 from detectron2.utils import comm
 
 from mic_det.adaptation import AdaptationBatch
 from mic_det.checkpoint import files
 from mic_det.checkpoint.weights import load_exactly, load_weights
-from mic_det.data.build import build_stream, check_datasets, load_source, load_target
+from mic_det.data.build import build_stream
 from mic_det.data.stream import seeded
 from mic_det.engine import burn_in
 from mic_det.engine.hooks import build_hooks
 from mic_det.engine.meters import Meters
-from mic_det.engine.optimizer import build_optimizer, clip_gradients, gradient_norm
+from mic_det.engine.optimizer import build_optimizers, clip_gradients, gradient_norm
+from mic_det.tasks import task_of
 
 logger = logging.getLogger(__name__)
 AMP_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -38,24 +38,26 @@ class AdaptationTrainer(TrainerBase):
 
     Attributes:
         model: the possibly DDP-wrapped meta-architecture; `core` is the same without the wrapper.
+        task: Task that it serves.
+        optimizers, schedulers: by name; "optimizer" steps the student, "discriminator" its adversary.
         unreadable: files of either domain that could not be read so far, in this process.
     """
 
     def __init__(self, cfg, download=False):
         super().__init__()
         self.cfg = cfg
-        check_datasets(cfg)
+        self.task = task_of(cfg)
+        self.task.check_datasets(cfg)
         with seeded(cfg.SEED):
             self.core = build_model(cfg)
         load_weights(self.core, cfg.MODEL.WEIGHTS, download)
         self.core.train()
-        self.optimizer = build_optimizer(cfg, *self.core.trained_modules())
-        self.scheduler = build_lr_scheduler(cfg, self.optimizer)
+        self.optimizers, self.schedulers = build_optimizers(cfg, self.core)
         devices = [self.core.device.index or 0] if self.core.device.type == "cuda" else None
-        # The domain classifiers have no gradient before adaptation begins.
-        unused = self.core.alignment is not None
+        # Domain classifiers and discriminators have no gradient before adaptation begins.
+        unused = self.core.has_adversary
         self.model = create_ddp_model(self.core, broadcast_buffers=False, device_ids=devices, find_unused_parameters=unused)
-        self.parameters = [p for module in self.core.trained_modules() for p in module.parameters() if p.requires_grad]
+        self.parameters = [p for p in self.core.parameters() if p.requires_grad]
         self.amp_type = AMP_TYPES[cfg.SOLVER.AMP.DTYPE] if cfg.SOLVER.AMP.ENABLED else None
         self.scaler = torch.amp.GradScaler(self.core.device.type, enabled=self.amp_type is torch.float16)
         self.meters = Meters(self.core.device)
@@ -70,7 +72,8 @@ class AdaptationTrainer(TrainerBase):
         seed_iteration(self.cfg.SEED, self.iter)
         # 1. The teacher moves towards the student.
         self.core.update_teacher(self.iter)
-        self.optimizer.zero_grad(set_to_none=True)
+        for optimizer in self.optimizers.values():
+            optimizer.zero_grad(set_to_none=True)
         try:
             for part in range(self.cfg.SOLVER.ACCUMULATE):
                 self.accumulate(self.next_batch(), last=part == self.cfg.SOLVER.ACCUMULATE - 1)
@@ -82,30 +85,43 @@ class AdaptationTrainer(TrainerBase):
         self.meters.add({"time": time.perf_counter() - start})
 
     def accumulate(self, batch, last):
-        """Add one part's gradients; `last` is the part after which DDP reduces them."""
-        with self.synchronised(last):
-            # 2.-5. Teacher labels, masking and all student passes happen inside the one wrapped forward.
-            with torch.autocast(self.core.device.type, self.amp_type, enabled=self.amp_type is not None):
-                losses = self.model(batch)
-                total = sum(losses.values())
-            # 6. The trainer only sums, back-propagates and steps.
-            self.scaler.scale(total / self.cfg.SOLVER.ACCUMULATE).backward()
-        self.meters.add({"total_loss": total.detach(), **losses, **self.core.diagnostics})
+        """Add one micro-batch's gradients; `last` is the one after which DDP reduces them."""
+        losses = {}
+        with self.autocast():
+            parts = self.core.parts(batch)
+        for index, part in enumerate(parts):
+            with self.synchronised(last and index == len(parts) - 1):
+                # 2.-5. Teacher labels, masking and all student passes happen inside the one wrapped forward, or, to save
+                # memory, one student pass in each.
+                with self.autocast():
+                    found = self.model(part)
+                    total = sum(found.values())
+                # 6. The trainer only sums, back-propagates and steps.
+                self.scaler.scale(total / self.cfg.SOLVER.ACCUMULATE).backward()
+            losses.update({name: loss.detach() for name, loss in found.items()})
+        self.meters.add({"total_loss": sum(losses.values()), **losses, **self.core.diagnostics})
+
+    def autocast(self):
+        return torch.autocast(self.core.device.type, self.amp_type, enabled=self.amp_type is not None)
 
     def step_optimizer(self):
         """Take the step unless a gradient is not finite; the decision stays on the device."""
+        optimizers = self.optimizers.values()
         if self.scaler.is_enabled():
-            self.scaler.unscale_(self.optimizer)
+            for optimizer in optimizers:
+                self.scaler.unscale_(optimizer)
         norm = gradient_norm(self.parameters)
         if self.cfg.SOLVER.CLIP_NORM > 0:
             clip_gradients(self.parameters, norm, self.cfg.SOLVER.CLIP_NORM)
         bad = (~torch.isfinite(norm)).float()
+        for optimizer in optimizers:
+            if self.scaler.is_enabled():
+                self.scaler.step(optimizer)
+            else:
+                optimizer.found_inf = bad
+                optimizer.step()
         if self.scaler.is_enabled():
-            self.scaler.step(self.optimizer)
             self.scaler.update()
-        else:
-            self.optimizer.found_inf = bad
-            self.optimizer.step()
         self.meters.count_bad_step(bad)
         self.meters.add({"gradient_norm": norm})
 
@@ -116,15 +132,18 @@ class AdaptationTrainer(TrainerBase):
     def next_batch(self):
         start = time.perf_counter()
         if self.source_stream is None:
-            self.source_stream = build_stream(self.cfg, load_source(self.cfg), True, self.iter)
+            self.source_stream = self.open_stream(labelled=True)
         target = []
         if self.adapts:
             if self.target_stream is None:
-                self.target_stream = build_stream(self.cfg, load_target(self.cfg), False, self.iter)
+                self.target_stream = self.open_stream(labelled=False)
             target = next(self.target_stream)
         batch = AdaptationBatch(next(self.source_stream), target)
         self.meters.add({"data_time": time.perf_counter() - start})
         return batch
+
+    def open_stream(self, labelled):
+        return build_stream(self.cfg, self.task.training_data(self.cfg, labelled), labelled, self.iter)
 
     @property
     def adapts(self):
@@ -146,11 +165,11 @@ class AdaptationTrainer(TrainerBase):
         """All that a run needs to go on: tensors and plain values."""
         return {
             "model": self.core.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scheduler": self.scheduler.state_dict(),
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
+            "schedulers": {name: scheduler.state_dict() for name, scheduler in self.schedulers.items()},
             "scaler": self.scaler.state_dict(),
             "meters": self.meters.state_dict(),
-            "student": self.core.adapter.running_state(self.core.student),
+            "student": self.core.running_state(),
             "iteration": self.iter,
         }
 
@@ -169,11 +188,14 @@ class AdaptationTrainer(TrainerBase):
         if burn_in.lacks_classifiers(content, self):
             burn_in.add_classifiers(content, self)
         load_exactly(self.core, content["model"], path)
-        for name in ("optimizer", "scheduler", "scaler", "meters"):
+        for name in ("scaler", "meters"):
             getattr(self, name).load_state_dict(content[name])
+        for name, scheduler in self.schedulers.items():
+            self.optimizers[name].load_state_dict(content["optimizers"][name])
+            scheduler.load_state_dict(content["schedulers"][name])
+            for group, rate in zip(self.optimizers[name].param_groups, scheduler.get_lr(), strict=True):
+                group["lr"] = rate
         vars(self.core.student).update(content.get("student", {}))
-        for group, rate in zip(self.optimizer.param_groups, self.scheduler.get_lr(), strict=True):
-            group["lr"] = rate
         self.start_iter = content["iteration"] + 1
         if self.start_iter % self.cfg.LOG.PERIOD == 0:
             self.meters.read()  # these values are in the log already

@@ -1,4 +1,5 @@
 from .coco import BoxEvaluator, all_metrics
-from .run import evaluate, evaluate_detector
+from .networks import evaluate, evaluate_network
+from .pixels import PixelEvaluator
 
-__all__ = ["BoxEvaluator", "all_metrics", "evaluate", "evaluate_detector"]
+__all__ = ["BoxEvaluator", "PixelEvaluator", "all_metrics", "evaluate", "evaluate_network"]

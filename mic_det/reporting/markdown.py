@@ -5,6 +5,8 @@ from itertools import pairwise
 
 from tabulate import tabulate
 
+from mic_det.evaluation.metrics import names_in
+
 PAIRS = (
     ("mic", "source_only"),
     ("mic", "mean_teacher"),
@@ -13,7 +15,13 @@ PAIRS = (
     ("mic_sada", "sada"),
     ("mic_sada", "mic"),
     ("oracle", "mic"),
+    ("daformer", "source_only"),
+    ("mic_daformer", "source_only"),
+    ("mic_daformer", "daformer"),
+    ("oracle", "mic_daformer"),
 )
+# 97.5 % points of Student's t for 1, 2, ... degrees of freedom
+STUDENT_T = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)
 
 
 def spread(values):
@@ -35,40 +43,47 @@ def ordered(results, key):
 
 
 def main_table(results):
-    tests = ordered(results, "test")
+    tests, names = ordered(results, "test"), names_in(results[0])
+    shown = list(dict.fromkeys([names.headline, names.overall[0]]))
     rows = []
     for method in ordered(results, "method"):
         for model in ordered(results, "model"):
             row = [method, model]
             for test in tests:
                 runs = select(results, method=method, model=model, test=test)
-                row += [spread([run[metric] for run in runs]) for metric in ("AP50", "AP")]
+                row += [spread([run[metric] for run in runs]) for metric in shown]
             rows.append(row)
-    headers = ["method", "model", *(f"{test} {metric}" for test in tests for metric in ("AP50", "AP"))]
+    headers = ["method", "model", *(f"{test} {metric}" for test in tests for metric in shown)]
     return tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
 
 
-def class_table(results, test, model="teacher"):
+def class_table(results, test, model):
     runs = select(results, test=test, model=model)
-    classes = list(runs[0]["per_class_AP50"])
+    names = names_in(runs[0])
+    classes = list(runs[0][names.class_key])
     rows = [
-        [method, *(spread([run["per_class_AP50"][name] for run in select(runs, method=method)]) for name in classes)]
+        [method, *(spread([run[names.class_key][name] for run in select(runs, method=method)]) for name in classes)]
         for method in ordered(runs, "method")
     ]
-    return tabulate(rows, headers=["AP50", *classes], tablefmt="github", disable_numparse=True)
+    return tabulate(rows, headers=[names.per_class, *classes], tablefmt="github", disable_numparse=True)
 
 
-def difference(results, better, worse, test, model="teacher"):
-    """A sentence on the paired difference of two methods' AP50 over the seeds both have, or None."""
+def difference(results, better, worse, test, model):
+    """A sentence on the paired difference of two methods' headline metric over the seeds both have, or None."""
+    metric = names_in(results[0]).headline
     by_seed = [
-        {run["seed"]: run["AP50"] for run in select(results, method=method, test=test, model=model)} for method in (better, worse)
+        {run["seed"]: run[metric] for run in select(results, method=method, test=test, model=model)} for method in (better, worse)
     ]
     seeds = sorted(set(by_seed[0]) & set(by_seed[1]))
     if not seeds:
         return None
     gains = [by_seed[0][seed] - by_seed[1][seed] for seed in seeds]
     each = ", ".join(f"{gain:+.1f}" for gain in gains)
-    return f"{better} minus {worse}, {test} AP50 ({model}), seed by seed: {each}; mean {statistics.mean(gains):+.1f}."
+    text = f"{better} minus {worse}, {test} {metric} ({model}), seed by seed: {each}; mean {statistics.mean(gains):+.1f}"
+    if 2 <= len(gains) <= len(STUDENT_T) + 1:
+        half = STUDENT_T[len(gains) - 2] * statistics.stdev(gains) / len(gains) ** 0.5
+        text += f" (95 % interval by Student's t: {statistics.mean(gains) - half:+.1f} to {statistics.mean(gains) + half:+.1f})"
+    return f"{text}."
 
 
 def join_blocks(parts):
@@ -86,15 +101,15 @@ def study_report(title, results, conditions):
         results: as in summary.json, each with its "seed".
         conditions: sentences on data, schedule, machine and command.
     """
-    target = results[0]["test"]
-    differences = [line for line in (difference(results, *pair, target) for pair in PAIRS) if line]
+    target, model = results[0]["test"], results[0]["model"]
+    differences = [line for line in (difference(results, *pair, target, model) for pair in PAIRS) if line]
     parts = [
         f"# {title}",
         "Mean ± sample standard deviation over the seeds; in percent; last checkpoint; teacher is the moving average.",
         main_table(results),
         *(f"* {line}" for line in differences),
-        f"## Classes, {target}, teacher",
-        class_table(results, target),
+        f"## Classes, {target}, {model}",
+        class_table(results, target, model),
         "## Conditions",
         *(f"* {condition}" for condition in conditions),
     ]

@@ -8,14 +8,11 @@ from pathlib import Path
 import cv2
 from jinja2 import Environment, PackageLoader, select_autoescape
 
+from mic_det.evaluation.metrics import names_in
 from mic_det.reporting import errors, figures
 
 CURVES = {
     "total_loss": "loss (source and masked target)",
-    "pseudo_boxes_per_image": "pseudo boxes per target image",
-    "pseudo_score": "mean score of the pseudo boxes",
-    "align_image_accuracy": "accuracy of the image-level domain classifiers",
-    "align_instance_accuracy": "accuracy of the instance-level domain classifiers",
     "gradient_norm": "gradient norm",
 }
 
@@ -44,18 +41,24 @@ def read_lines(path):
     return [json.loads(line) for line in Path(path).read_text().splitlines()] if Path(path).is_file() else []
 
 
-def curve_section(folders):
-    """Training curves of several runs: run name -> output folder."""
+def curve_section(folders, curves):
+    """Training curves of several runs.
+
+    Args:
+        folders: run name -> output folder.
+        curves: logged value -> title, beside loss and gradient norm.
+    """
     histories = {name: read_lines(Path(folder) / "metrics.json") for name, folder in folders.items()}
     logged = {name for entries in histories.values() for entry in entries for name in entry}
-    plots = [figures.curves(histories, name, title) for name, title in CURVES.items() if name in logged]
+    plots = [figures.curves(histories, name, title) for name, title in {**CURVES, **curves}.items() if name in logged]
     return {"title": "Training", "figures": [embed_figure(plot) for plot in plots]}
 
 
 def class_section(results, model, test):
-    """Bars of AP50 per class of one model kind on one test set; `results` as in `write_report`."""
-    values = {run["method"]: run["per_class_AP50"] for run in results if (run["model"], run["test"]) == (model, test)}
-    plot = figures.class_bars(values, f"AP50 per class, {model}, {test}")
+    """Bars per class of one model kind on one test set; `results` as in `write_report`."""
+    names = names_in(results[0])
+    values = {run["method"]: run[names.class_key] for run in results if (run["model"], run["test"]) == (model, test)}
+    plot = figures.class_bars(values, f"{names.per_class} per class, {model}, {test}", names.per_class)
     return {"title": f"Classes ({test})", "figures": [embed_figure(plot)]}
 
 
@@ -75,6 +78,14 @@ def error_section(title, matches, min_score=0.5):
     return {"title": title, "note": note, "figures": [embed_figure(plot)], "tables": tables}
 
 
+def confusion_section(title, path):
+    """Picture of a confusion matrix, from the file that PixelEvaluator wrote."""
+    content = json.loads(Path(path).read_text())
+    plot = figures.confusion(content["true_by_predicted"], content["classes"])
+    note = "Each row is a true class; the shades and numbers are the percent of its pixels that were predicted as the column's class."
+    return {"title": title, "note": note, "figures": [embed_figure(plot)]}
+
+
 def picture_section(title, rows, note=""):
     return {"title": title, "note": note, "rows": embed_rows(rows)}
 
@@ -83,12 +94,12 @@ def write_report(path, title, subtitle, results, sections, notes=()):
     """Write the report.
 
     Args:
-        results: [] for none, or list of {"method", "model", "test", "iterations", "AP", "AP50", "AP75", "per_class_AP50"}.
+        results: [] for none, or what `read_results` returns.
         sections: what `curve_section`, `class_section` and `picture_section` return.
         notes: sentences below the table.
     """
     environment = Environment(loader=PackageLoader("mic_det.reporting", "."), autoescape=select_autoescape(["j2"]))
     page = environment.get_template("report.html.j2").render(
-        title=title, subtitle=subtitle, results=results, sections=sections, notes=notes, metrics=("AP", "AP50", "AP75")
+        title=title, subtitle=subtitle, results=results, sections=sections, notes=notes, metrics=names_in(results[0]).overall if results else ()
     )
     Path(path).write_text(page, encoding="utf-8")

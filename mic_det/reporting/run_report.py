@@ -3,10 +3,8 @@
 import json
 from pathlib import Path
 
-from detectron2.data import MetadataCatalog
-
-from mic_det.evaluation.matching import match_all
-from mic_det.reporting import pictures, report
+from mic_det.evaluation.metrics import names_in, per_class
+from mic_det.reporting import report
 
 
 def read_results(folder, method, test_names=None):
@@ -25,37 +23,33 @@ def read_results(folder, method, test_names=None):
             "model": entry["model"],
             "test": (test_names or {}).get(entry["dataset"], entry["dataset"]),
             "iterations": entry["iteration"],
-            **{name: entry[name] for name in ("AP", "AP50", "AP75")},
-            "per_class_AP50": {key.removeprefix("AP50/"): value for key, value in entry.items() if key.startswith("AP50/")},
+            **{name: entry[name] for name in names_in(entry).overall},
+            names_in(entry).class_key: per_class(entry, names_in(entry).per_class),
         }
         for entry in entries
         if entry["iteration"] == last
     ]
 
 
-def write_run_report(cfg, model):
-    """Write OUTPUT_DIR/report.html: results, pictures of detections and masked inputs, curves. Returns its path.
+def write_run_report(task, cfg, model):
+    """Write OUTPUT_DIR/report.html: results, pictures of predictions and masked inputs, curves. Returns its path.
 
     Args:
-        model: MaskedConsistencyDetector in evaluation mode.
+        task: Task of the run.
+        model: the meta-architecture in evaluation mode.
     """
     folder = Path(cfg.OUTPUT_DIR)
     name = folder.name
     results = read_results(folder, name)
     sections = []
     for dataset in cfg.DATASETS.TEST:
-        detectors = {kind: model.network(kind) for kind in cfg.TEST.MODELS}
-        rows = pictures.comparison(cfg, detectors, dataset, count=4)
-        sections.append(report.picture_section(f"Detections on {dataset}", rows))
+        networks = {kind: model.network(kind) for kind in cfg.TEST.MODELS}
+        sections.append(report.picture_section(f"Predictions on {dataset}", task.comparison(cfg, networks, dataset)))
     if cfg.DATASETS.TARGET:
-        sections.append(report.picture_section("Pseudo boxes and masked inputs", pictures.masked_views(cfg, model)))
-    for dataset in cfg.DATASETS.TEST:
-        detections = folder / "inference" / cfg.TEST.MODELS[0] / dataset / "coco_results.json"
-        if detections.is_file():
-            matches = match_all(MetadataCatalog.get(dataset).truth(), json.loads(detections.read_text()))
-            sections.append(report.error_section(f"Errors of the {cfg.TEST.MODELS[0]} on {dataset}", matches))
+        sections.append(report.picture_section("Pseudo-labels and masked inputs", task.lessons(cfg, model)))
+    sections += task.sections(cfg, folder)
     sections += [report.class_section(results, cfg.TEST.MODELS[0], dataset) for dataset in cfg.DATASETS.TEST]
-    sections.append(report.curve_section({name: folder}))
+    sections.append(report.curve_section({name: folder}, task.curves))
     page = folder / "report.html"
     source, target = ", ".join(cfg.DATASETS.TRAIN), ", ".join(cfg.DATASETS.TARGET) or "no target"
     report.write_report(

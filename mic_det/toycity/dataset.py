@@ -1,9 +1,12 @@
-"""ToyCity as a ready dataset: images, labels and COCO annotations."""
+"""ToyCity as ready datasets: images, labels, COCO annotations and class statistics."""
 
 import os
+from pathlib import Path
 
 from mic_det.data.cityscapes import annotation_file, convert_split
 from mic_det.data.conversion import write_json
+from mic_det.data.label_ids import CLASSES
+from mic_det.data.statistics import collect, write_statistics
 from mic_det.toycity.writer import DEFAULT_BETAS, write_toycity
 
 
@@ -23,3 +26,22 @@ def make_toycity(root, train=600, val=100, size=(256, 128), betas=DEFAULT_BETAS,
             results[path] = convert_split(root, split, fog, masks=masks)
             write_json(path, results[path].coco)
     return results
+
+
+def make_toycity_segmentation(root, train=600, val=100, size=(256, 128), betas=DEFAULT_BETAS, seed=0, workers=None):
+    """Render the segmentation benchmark below the datasets' folder `root`, with statistics for Rare Class Sampling.
+
+    `toycity_synthetic` holds `train` labelled streets in the synthetic style, `toycity_seg` as many other ones, and `val`
+    more, in the real style. Both have all 19 classes.
+
+    Returns:
+        {label path: {class: pixels}} of the synthetic streets.
+    """
+    workers = workers or os.cpu_count()
+    root = Path(root)
+    write_toycity(root / "toycity_seg", {"train": train, "val": val}, size, tuple(betas), seed, workers, barriers=True)
+    synthetic = root / "toycity_synthetic"
+    write_toycity(synthetic, {"train": train}, size, (), seed, workers, barriers=True, synthetic=True)
+    counts, _ = collect(sorted(synthetic.glob("gtFine/train/*/*_labelTrainIds.png")), len(CLASSES), "class statistics")
+    write_statistics(synthetic, counts)
+    return counts

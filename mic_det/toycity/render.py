@@ -7,12 +7,22 @@ import numpy as np
 
 from . import ids
 from .background import paint_background
-from .sprites import furniture_parts, road_user_parts
+from .sprites import barrier_parts, furniture_parts, road_user_parts
+from .style import stylise
 
+STYLE_STREAM = 5
 SHIFT = 4  # fractional bits of OpenCV's polygon coordinates
 # An object of which less is visible (pixels of a 256x128 image; share of its silhouette) joins its class's group region.
 MIN_PIXELS, MIN_VISIBLE = 20, 0.12
-STUFF = {"pole": ids.POLE, "sign": ids.SIGN, "light": ids.LIGHT, "vegetation": ids.VEGETATION, "group": ids.INSTANCES["person"]}
+STUFF = {
+    "pole": ids.POLE,
+    "sign": ids.SIGN,
+    "light": ids.LIGHT,
+    "vegetation": ids.VEGETATION,
+    "wall": ids.WALL,
+    "fence": ids.FENCE,
+    "group": ids.INSTANCES["person"],
+}
 
 
 @dataclass(frozen=True)
@@ -72,6 +82,11 @@ def paint_objects(scene, canvas):
     """Paint furniture and road users from far to near. Return a (class name, depth, object) entry per layer."""
     rng = np.random.default_rng((*scene.seed, 2))
     entries = [(None, 0.0)]
+    # They stand behind everything else; in short pieces, each with its depth.
+    for piece in sorted((piece for barrier in scene.barriers for piece in barrier.pieces()), key=lambda piece: -piece.near):
+        for name, parts in barrier_parts(piece):
+            canvas.paint(parts, piece.x, piece.near, 1.0 - 0.002 * piece.near)
+            entries.append((name, piece.near))
     objects = [(z, x, furniture_parts(kind, size, rng), None) for kind, x, z, size in scene.furniture]
     objects += [(user.z, user.x, road_user_parts(user), user) for user in scene.road_users]
     for z, x, layers, user in sorted(objects, key=lambda item: -item[0]):
@@ -103,8 +118,11 @@ def label_layers(canvas, entries):
     return label_of, instance_of, depth_of
 
 
-def render(scene, width=256, height=128):
-    """Render `scene` at any size; everything scales with the width. Deterministic: same scene and size, same bytes."""
+def render(scene, width=256, height=128, synthetic=False):
+    """Render `scene` at any size; everything scales with the width. Deterministic: same scene and size, same bytes.
+
+    With `synthetic`, the picture has another palette, textures and light, and no sensor noise.
+    """
     image, labels, depth = paint_background(scene, width, height)
     canvas = Canvas(scene, image)
     entries = paint_objects(scene, canvas)
@@ -115,6 +133,9 @@ def render(scene, width=256, height=128):
     depth[covered] = depth_of[layers]
     instances = labels.astype(np.uint16)
     instances[covered] = instance_of[layers]
+    if synthetic:
+        image = stylise(image, labels, (*scene.seed, STYLE_STREAM)) * scene.light
+        return Frame(np.clip(image, 0, 255).astype(np.uint8), labels, instances, depth, scene.airlight)
     noise = np.random.default_rng((*scene.seed, 3)).standard_normal((height, width), dtype=np.float32)
     image = image * scene.light + 2.5 * noise[..., None]
     return Frame(np.clip(image, 0, 255).astype(np.uint8), labels, instances, depth, scene.airlight)

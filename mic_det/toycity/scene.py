@@ -1,6 +1,6 @@
 """What stands in a scene: the street, its buildings and the road users, in metres, drawn from one seeded generator."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -15,6 +15,9 @@ CARGO_COLOURS = ((206, 92, 38), (52, 118, 66), (40, 76, 156), (172, 48, 52), (21
 CLOTHES = ((44, 52, 92), (128, 36, 40), (60, 60, 64), (168, 150, 110), (30, 92, 80), (190, 190, 196), (98, 60, 120))
 SKIN = ((224, 182, 150), (166, 118, 86), (98, 66, 48))
 FACADES = ((172, 150, 128), (150, 120, 104), (188, 178, 160), (140, 142, 148), (166, 110, 88), (122, 110, 100), (198, 190, 176))
+WALL_COLOURS = ((158, 146, 130), (140, 92, 76), (176, 172, 164))
+FENCE_COLOURS = ((96, 78, 58), (64, 68, 72), (188, 184, 176))
+BARRIER_STREAM = 4
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,23 @@ class Wall:
 
 
 @dataclass(frozen=True)
+class Barrier:
+    """A wall or fence along the street, from `near` to `far` metres ahead at `x` metres right of the camera."""
+
+    kind: str
+    x: float
+    near: float
+    far: float
+    height: float
+    colour: tuple
+
+    def pieces(self, length=2.0):
+        """The same barrier in parts of at most `length` metres."""
+        starts = np.arange(self.near, self.far, length)
+        return [replace(self, near=float(start), far=float(min(start + length, self.far))) for start in starts]
+
+
+@dataclass(frozen=True)
 class Scene:
     seed: tuple
     camera_height: float
@@ -63,6 +83,7 @@ class Scene:
     far_height: float
     walls: tuple
     furniture: list = field(default_factory=list)  # (kind, x, z, size)
+    barriers: list = field(default_factory=list)  # walls and fences along the street
     road_users: list = field(default_factory=list)
 
 
@@ -145,8 +166,26 @@ def sample_furniture(rng, road):
     ]
 
 
-def sample_scene(seed):
-    """Draw a scene. `seed` is a tuple of non-negative integers; equal seeds give equal scenes."""
+def sample_barriers(rng, road):
+    """Up to two runs of garden wall or fence between pavement and buildings on either side."""
+    barriers = []
+    for side in (-1, 1):
+        near = rng.uniform(8.0, 16.0)  # nearer ones lie outside the view
+        for _ in range(rng.integers(0, 3)):
+            far = near + rng.uniform(8.0, 18.0)
+            kind = pick(rng, ("wall", "fence"))
+            height = rng.uniform(1.1, 1.9) if kind == "wall" else rng.uniform(0.9, 1.3)
+            colours = WALL_COLOURS if kind == "wall" else FENCE_COLOURS
+            barriers.append(Barrier(kind, side * (road + 2.3), near, far, height, pick(rng, colours)))
+            near = far + rng.uniform(2.0, 6.0)
+    return barriers
+
+
+def sample_scene(seed, barriers=False):
+    """Draw a scene. `seed` is a tuple of non-negative integers; equal seeds give equal scenes.
+
+    With `barriers`, walls and fences are added to what the scene has without, from a generator of their own.
+    """
     rng = np.random.default_rng(seed)
     road = rng.uniform(3.6, 6.2)
     has_tracks = bool(rng.random() < FREQUENCY["train"] / 0.75)
@@ -165,4 +204,5 @@ def sample_scene(seed):
         walls=(sample_wall(rng, road), sample_wall(rng, road)),
         furniture=sample_furniture(rng, road),
         road_users=sample_road_users(rng, road, has_tracks),
+        barriers=sample_barriers(np.random.default_rng((*seed, BARRIER_STREAM)), road) if barriers else [],
     )

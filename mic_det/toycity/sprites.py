@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from .scene import RoadUser
+from .scene import Barrier, RoadUser
 
 GLASS, TYRE, METAL = (44, 56, 68), (26, 26, 28), (112, 114, 118)
 CHEVRON, SIGN = (226, 96, 40), (250, 190, 40)
@@ -215,6 +215,24 @@ def mounted(user):
     x = 0.2 * m if user.side_on else 0.0
     helmet = user.colour if user.mount == "motorcycle" else (46, 36, 30)
     yield flat([(x - 0.14, 1.6), (x + 0.14, 1.6), (x + 0.1, 1.75), (x - 0.1, 1.75)]), helmet
+
+
+def barrier_parts(barrier: Barrier):
+    """(class name, parts) layers of a wall or fence, relative to its near end."""
+    length = barrier.far - barrier.near
+
+    def side(bottom, top, start, end):
+        return np.array([(0, bottom, start), (0, bottom, end), (0, top, end), (0, top, start)], np.float32)
+
+    if barrier.kind == "wall":
+        parts = [(side(0.0, barrier.height, 0.0, length), barrier.colour)]
+        parts.append((side(barrier.height - 0.12, barrier.height, 0.0, length), shade(barrier.colour, 1.15)))
+        rows = np.arange(0.25, barrier.height - 0.15, 0.25)
+        parts += [(side(row, row + 0.03, 0.0, length), shade(barrier.colour, 0.8)) for row in rows]
+    else:
+        parts = [(side(level, level + 0.08, 0.0, length), barrier.colour) for level in (0.2, barrier.height - 0.15)]
+        parts += [(side(0.0, barrier.height, start, start + 0.22), barrier.colour) for start in np.arange(0.0, length, 0.4)]
+    return [(barrier.kind, parts)]
 
 
 def road_user_parts(user: RoadUser):

@@ -14,6 +14,7 @@ from .scene import sample_scene
 
 CITY = {"train": "toytown", "val": "toyport"}
 SPLIT_SEED = {"train": 0, "val": 1}
+SYNTHETIC_SEED = 2  # instead of the split's: the synthetic style never shows a street of the real one
 DEFAULT_BETAS = (0.03, 0.045, 0.065)  # visibility of 130, 87 and 60 m
 PNG_OPTIONS = (cv2.IMWRITE_PNG_COMPRESSION, 1)
 
@@ -43,14 +44,15 @@ def write_frame(frame, root, name, betas):
     write_png(root / f"depth/{name}_depth.png", centimetres)
 
 
-def write_scene(task, root, size, betas, seed):
+def write_scene(task, root, size, betas, seed, barriers, synthetic):
     split, index = task
     cv2.setNumThreads(1)
-    frame = render(sample_scene((seed, SPLIT_SEED[split], index)), *size)
+    stream = SYNTHETIC_SEED if synthetic else SPLIT_SEED[split]
+    frame = render(sample_scene((seed, stream, index), barriers), *size, synthetic)
     write_frame(frame, root, stem(split, index), betas)
 
 
-def write_toycity(root, counts, size=(256, 128), betas=DEFAULT_BETAS, seed=0, workers=1):
+def write_toycity(root, counts, size=(256, 128), betas=DEFAULT_BETAS, seed=0, workers=1, barriers=False, synthetic=False):
     """Render and write every scene of `counts`, e.g. `{"train": 500, "val": 100}`.
 
     Args:
@@ -59,10 +61,12 @@ def write_toycity(root, counts, size=(256, 128), betas=DEFAULT_BETAS, seed=0, wo
         betas: fog attenuations per metre; each gives one foggy image per scene.
         seed: other seeds give other scenes; train and val never share one.
         workers: processes.
+        barriers: add walls and fences, for all 19 classes.
+        synthetic: the synthetic style; training split only.
     """
     root = Path(root)
     tasks = [(split, index) for split, count in counts.items() for index in range(count)]
-    write = partial(write_scene, root=root, size=size, betas=betas, seed=seed)
+    write = partial(write_scene, root=root, size=size, betas=betas, seed=seed, barriers=barriers, synthetic=synthetic)
     progress = partial(tqdm, total=len(tasks), desc="ToyCity", unit="image", disable=None)
     if workers <= 1:
         for task in progress(tasks):

@@ -1,12 +1,12 @@
 import pytest
 
-from mic_det.engine.benchmark import NETWORK, run_benchmark
+from mic_det.engine.benchmark import run_benchmark
 
 
 def test_parts_floor_and_ratio_fit_together(tiny_cfg):
     result = run_benchmark(tiny_cfg(), steps=4, warmup=1)
-    assert {"data", "EMA", "mask", "mask and jitter", "optimizer", *NETWORK} == set(result["parts"])
-    assert result["floor"] == pytest.approx(sum(result["parts"][name] for name in NETWORK))
+    assert {"data", "EMA", "mask", "mask and jitter", "optimizer", *result["network"]} == set(result["parts"])
+    assert result["floor"] == pytest.approx(sum(result["parts"][name] for name in result["network"]))
     assert result["ratio"] == pytest.approx(result["step"] / result["floor"]) and 0.5 < result["ratio"] < 2
     assert result["images_per_second"] == pytest.approx(4 / result["step"])
-    assert result["pseudo_boxes_per_image"] > 0
+    assert result["diagnostics"]["pseudo_boxes_per_image"] > 0

@@ -125,6 +125,11 @@ class MaskedConsistencySegmentor(nn.Module):
             raise UserError(f"MODEL.MIC: {error}") from None
 
     @property
+    def has_adversary(self):
+        """Whether parts of it get gradients only while it adapts."""
+        return self.discriminator is not None
+
+    @property
     def device(self):
         return self.student.device
 

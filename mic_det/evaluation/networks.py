@@ -6,23 +6,24 @@ import logging
 from pathlib import Path
 
 import torch
-from detectron2.data import DatasetMapper, MetadataCatalog, build_detection_test_loader
+from detectron2.data import build_detection_test_loader
 from detectron2.utils import comm
 from tabulate import tabulate
 from tqdm import tqdm
 
 from mic_det.data.catalog import load_labelled
 from mic_det.data.stream import READ_ERRORS
-from mic_det.evaluation.coco import BoxEvaluator
+from mic_det.evaluation.metrics import per_class
 
 logger = logging.getLogger(__name__)
+CLASS_METRICS = ("AP50", "VOC07", "VOC12", "IoU")
 
 
 class SurvivingMapper:
-    """Detectron2's test mapper, except that an unreadable image becomes {"unreadable": reason} instead of ending the run."""
+    """A test mapper, except that an unreadable image becomes {"unreadable": reason} instead of ending the run."""
 
-    def __init__(self, cfg):
-        self.mapper = DatasetMapper(cfg, is_train=False)
+    def __init__(self, mapper):
+        self.mapper = mapper
 
     def __call__(self, record):
         try:
@@ -32,30 +33,33 @@ class SurvivingMapper:
 
 
 @torch.inference_mode()
-def evaluate_detector(cfg, detector, dataset_name, output_dir=None, description=""):
-    """Metrics of one plain detectron2 detector on one dataset (main process; None elsewhere).
+def evaluate_network(task, cfg, network, dataset_name, output_dir=None, description=""):
+    """Metrics of one plain network on one dataset (main process; None elsewhere).
 
-    An unreadable image is reported and counts as one on which nothing was found.
+    An unreadable image is reported; detectors have found nothing on it, and segmentation leaves it out.
+
+    Args:
+        task: Task that `network` serves.
     """
     loader = build_detection_test_loader(
-        load_labelled(dataset_name), mapper=SurvivingMapper(cfg), num_workers=cfg.DATALOADER.NUM_WORKERS
+        load_labelled(dataset_name), mapper=SurvivingMapper(task.test_mapper(cfg)), num_workers=cfg.DATALOADER.NUM_WORKERS
     )
-    evaluator = BoxEvaluator(dataset_name, output_dir, cfg.TEST.VOC_METRICS)
-    was_training = detector.training
-    detector.eval()
+    evaluator = task.evaluator(cfg, dataset_name, output_dir)
+    was_training = network.training
+    network.eval()
     for inputs in tqdm(loader, desc=description, unit="image", disable=None if comm.is_main_process() else True, leave=False):
         for sample in inputs:
             if "unreadable" in sample:
-                logger.warning("Evaluated as empty: %s", sample["unreadable"])
+                logger.warning("Unreadable, evaluated without it: %s", sample["unreadable"])
         readable = [sample for sample in inputs if "unreadable" not in sample]
         if readable:
-            evaluator.process(readable, detector(readable))
-    detector.train(was_training)
+            evaluator.process(readable, network(readable))
+    network.train(was_training)
     comm.synchronize()
     return evaluator.evaluate()
 
 
-def evaluate(cfg, model, iteration=None):
+def evaluate(task, cfg, model, iteration=None):
     """Evaluate `model`'s TEST.MODELS on DATASETS.TEST.
 
     Detections, `evaluation.csv` and `evaluation.json` (one entry per model, dataset and evaluation, appended) go to
@@ -65,14 +69,14 @@ def evaluate(cfg, model, iteration=None):
     for name in cfg.TEST.MODELS:
         for dataset in cfg.DATASETS.TEST:
             folder = Path(cfg.OUTPUT_DIR) / "inference" / name / dataset
-            metrics = evaluate_detector(cfg, model.network(name), dataset, folder, f"{name} on {dataset}")
+            metrics = evaluate_network(task, cfg, model.network(name), dataset, folder, f"{name} on {dataset}")
             if metrics is not None:
                 results[f"{name}/{dataset}"] = metrics
+    model.train(model.training)  # modes that a parent sets differently from what was restored above
     if comm.is_main_process():
         logger.info("Evaluation%s:\n%s", "" if iteration is None else f" after {iteration} iterations", results_table(results))
         for dataset in cfg.DATASETS.TEST:
-            classes = MetadataCatalog.get(dataset).thing_classes
-            logger.info("Per class on %s:\n%s", dataset, class_table(results, dataset, classes))
+            logger.info("Per class on %s:\n%s", dataset, class_table(results, dataset))
         record_results(cfg.OUTPUT_DIR, results, iteration)
     return results
 
@@ -83,14 +87,15 @@ def results_table(results):
     return tabulate(rows, headers=["model", "dataset", *names], floatfmt=".1f", tablefmt="github")
 
 
-def class_table(results, dataset, classes):
-    """One row per model and per-class metric that is taken at IoU 0.5."""
-    rows = [
-        [key.split("/", 1)[0], metric, *(metrics[f"{metric}/{name}"] for name in classes)]
-        for key, metrics in results.items()
-        for metric in ("AP50", "VOC07", "VOC12")
-        if key.split("/", 1)[1] == dataset and f"{metric}/{classes[0]}" in metrics
-    ]
+def class_table(results, dataset):
+    """One row per model and per-class metric that is taken at IoU 0.5 or is an IoU."""
+    rows, classes = [], []
+    for key, metrics in results.items():
+        for metric in CLASS_METRICS:
+            by_class = per_class(metrics, metric)
+            if key.split("/", 1)[1] == dataset and by_class:
+                classes = list(by_class)
+                rows.append([key.split("/", 1)[0], metric, *by_class.values()])
     return tabulate(rows, headers=["model", "metric", *classes], floatfmt=".1f", tablefmt="github")
 
 

@@ -1,0 +1,47 @@
+"""Augmentations that detectron2 does not have, in its terms."""
+
+import cv2
+from detectron2.data import transforms as T
+from fvcore.transforms.transform import Transform
+
+
+class OpenCVResize(Transform):
+    """Resizing by OpenCV, bilinear for images and nearest for labels, as the published segmentation code does.
+
+    Detectron2's own uses PIL, which smooths when it shrinks.
+    """
+
+    def __init__(self, width, height):
+        super().__init__()
+        self.size = (width, height)
+
+    def apply_image(self, image):
+        return cv2.resize(image, self.size, interpolation=cv2.INTER_LINEAR)
+
+    def apply_segmentation(self, segmentation):
+        return cv2.resize(segmentation, self.size, interpolation=cv2.INTER_NEAREST)
+
+    def apply_coords(self, coords):
+        raise NotImplementedError("OpenCVResize is for images and label images.")
+
+
+class ResizeToFit(T.Augmentation):
+    """The largest size that fits into (width, height), or (height, width), with the image's ratio."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.long, self.short = max(size), min(size)
+
+    def get_transform(self, image):
+        height, width = image.shape[:2]
+        scale = min(self.long / max(height, width), self.short / min(height, width))
+        width, height = int(width * scale + 0.5), int(height * scale + 0.5)
+        return T.NoOpTransform() if (height, width) == image.shape[:2] else OpenCVResize(width, height)
+
+
+def colour_jitter(strength):
+    """Augmentations of brightness, contrast and saturation by up to `strength`; [] for 0."""
+    if strength <= 0:
+        return []
+    low, high = 1 - strength, 1 + strength
+    return [T.RandomBrightness(low, high), T.RandomContrast(low, high), T.RandomSaturation(low, high)]

@@ -1,0 +1,97 @@
+"""Label images of the public datasets -> images of training classes beside them, with statistics."""
+
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+from tabulate import tabulate
+from tqdm import tqdm
+
+from mic_det.data.label_ids import CLASSES
+from mic_det.data.statistics import collect, count_pixels, write_statistics
+
+
+def decode_indices(path):
+    """HxW ids of a grey or palette image (Cityscapes, GTA)."""
+    with Image.open(path) as image:
+        return np.array(image)
+
+
+def decode_synthia(path):
+    """HxW ids of SYNTHIA's 16-bit colour images, whose red channel is the class."""
+    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if image is None or image.ndim != 3:
+        raise ValueError(f"{path} is no colour image: SYNTHIA's labels are those in GT/LABELS")
+    return image[..., 2]
+
+
+def convert_labels(files, output_of, decode, table, description):
+    """Write an image of training classes for every label file.
+
+    Args:
+        files: label images.
+        output_of: label path -> path to write.
+        decode: path -> HxW ids.
+        table: 256 training classes by id.
+
+    Returns:
+        ({written path: {class: pixels}}, list of "path: reason" for files that could not be used).
+    """
+
+    def convert(path):
+        try:
+            ids = decode(path)
+            if ids.ndim != 2 or ids.max() > 255:
+                raise ValueError("it does not hold one id below 256 per pixel")
+            labels = table[ids]
+            if not cv2.imwrite(str(output_of(path)), labels):
+                raise OSError("the result could not be written")
+            return count_pixels(labels)
+        except (OSError, ValueError) as error:
+            return f"{path}: {error}"
+
+    counts, bad = {}, []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = tqdm(pool.map(convert, files), total=len(files), desc=description, unit="image", disable=None)
+        for path, found in zip(files, results, strict=True):
+            if isinstance(found, str):
+                bad.append(found)
+            else:
+                counts[str(output_of(path))] = found
+    return counts, bad
+
+
+def beside(path):
+    """`00001.png` -> `00001_labelTrainIds.png` in the same folder."""
+    return Path(path).with_name(f"{Path(path).stem}_labelTrainIds.png")
+
+
+def finish(root, counts, bad, classes=CLASSES, statistics=True, out=sys.stdout):
+    """Write the statistics files, print pixels per class and every bad file.
+
+    Returns:
+        The exit status: 1 when any file could not be used, else 0.
+    """
+    if statistics and counts:
+        write_statistics(root, counts)
+    total = sum(sum(found.values()) for found in counts.values()) or 1
+    rows = []
+    for index, name in enumerate(classes):
+        holders = [found[index] for found in counts.values() if index in found]
+        rows.append([name, len(holders), 100 * sum(holders) / total])
+    out.write(tabulate(rows, headers=["class", "images", "% of pixels"], floatfmt=".3f", tablefmt="github") + "\n")
+    out.write(f"{len(counts)} label images\n")
+    for line in bad:
+        out.write(f"not usable: {line}\n")
+    return 1 if bad else 0
+
+
+def check_labels(pairs, classes=CLASSES, description="labels"):
+    """`collect` over (image, label) pairs that are ready; images must exist and be readable as well."""
+    counts, bad = collect([label for _, label in pairs], len(classes), description)
+    bad += [f"{image}: unreadable" for image, _ in pairs if not cv2.haveImageReader(str(image))]
+    return counts, bad

@@ -1,0 +1,105 @@
+"""Semantic segmentation datasets: pairs of an image and a label image with one class index per pixel, 255 for none."""
+
+from pathlib import Path
+
+import numpy as np
+from detectron2.data import DatasetCatalog, MetadataCatalog
+from PIL import Image
+
+from mic_det.data.coco import IMAGE_SUFFIXES
+from mic_det.errors import UserError
+
+IGNORE = 255
+
+
+def register_segmentation(name, read_pairs, read_images, classes, colours=None, label_root=None):
+    """Register a labelled segmentation dataset; nothing is read before it is used.
+
+    Args:
+        name: dataset name for DATASETS.TRAIN, DATASETS.TARGET and DATASETS.TEST.
+        read_pairs: () -> list of (image path, label path). Labels are one-channel 8-bit images of indices into `classes`, or 255.
+        read_images: () -> list of image paths; it must not look at labels.
+        classes: class names in the order of the indices.
+        colours: one RGB triple per class for pictures; None gives a fixed palette.
+        label_root: () -> folder that holds the labels and, beside them, the statistics for Rare Class Sampling; None for the
+            folder that is common to all labels.
+    """
+
+    def read():
+        return [
+            {"file_name": str(image), "sem_seg_file_name": str(label), "image_id": index}
+            for index, (image, label) in enumerate(read_pairs())
+        ]
+
+    def read_unlabelled():
+        return [{"file_name": str(image), "image_id": index} for index, image in enumerate(read_images())]
+
+    DatasetCatalog.register(name, read)
+    MetadataCatalog.get(name).set(
+        evaluator_type="sem_seg",
+        stuff_classes=list(classes),
+        stuff_colors=[tuple(colour) for colour in (colours or default_colours(len(classes)))],
+        ignore_label=IGNORE,
+        read_unlabelled=read_unlabelled,
+        label_root=label_root,
+    )
+
+
+def default_colours(count):
+    """Distinct RGB triples: hues around the circle, alternately light and dark."""
+    from colorsys import hsv_to_rgb
+
+    values = [hsv_to_rgb(index / count, 0.75, 0.95 if index % 2 else 0.6) for index in range(count)]
+    return [tuple(round(255 * part) for part in value) for value in values]
+
+
+def find_images(folder, suffix="", cure=""):
+    """Images below `folder` whose names end in `suffix` (any image type when empty), sorted.
+
+    Raises:
+        UserError: when the folder does not exist or holds none; `cure` ends the sentence.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"Folder {folder} does not exist.{cure}")
+    if suffix:
+        found = sorted(folder.rglob(f"*{suffix}"))
+    else:
+        found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    if not found:
+        raise UserError(f"No image *{suffix} below {folder}.{cure}")
+    return found
+
+
+def find_pairs(image_folder, label_folder, image_suffix="", label_suffix=".png", cure=""):
+    """(image, label) paths with the same path below both folders but for the suffixes.
+
+    Raises:
+        UserError: naming the first image without a label, or when there are no images.
+    """
+    pairs = []
+    for image in find_images(image_folder, image_suffix, cure):
+        relative = str(image.relative_to(image_folder))
+        base = relative.removesuffix(image_suffix) if image_suffix else str(Path(relative).with_suffix(""))
+        label = Path(label_folder) / f"{base}{label_suffix}"
+        if not label.is_file():
+            raise UserError(f"Image {image} has no label {label}.{cure}")
+        pairs.append((image, label))
+    return pairs
+
+
+def read_labels(path, num_classes=None):
+    """Label image HxW uint8.
+
+    Raises:
+        ValueError: when the image has several channels or a label beyond the classes.
+    """
+    with Image.open(path) as image:
+        labels = np.array(image)
+    if labels.ndim != 2:
+        raise ValueError(f"label image {path} has {labels.shape[2]} channels: it must hold one class index per pixel")
+    if num_classes is not None:
+        wrong = labels[(labels >= num_classes) & (labels != IGNORE)]
+        if wrong.size:
+            raise ValueError(f"label image {path} has the label {wrong[0]}, but there are {num_classes} classes (and {IGNORE})")
+    return labels.astype(np.uint8)

@@ -1,0 +1,102 @@
+"""The segmentation datasets that mic-det knows by name; datasets/README.md says where they come from."""
+
+from mic_det.data import camvid
+from mic_det.data.catalog import resolve
+from mic_det.data.cityscapes import fog_name
+from mic_det.data.label_ids import CLASSES, COLOURS
+from mic_det.data.semantic import find_images, find_pairs, register_segmentation
+from mic_det.toycity.writer import DEFAULT_BETAS
+
+
+def register_tree(name, root, images, labels, image_suffix, label_suffix, prepare):
+    """A dataset of the 19 classes whose images and labels lie in two trees below `root`; `labels` None for none."""
+    cure = f" Make it with: {prepare}, see datasets/README.md." if prepare else " See datasets/README.md."
+    register_segmentation(
+        name,
+        lambda: find_pairs(resolve(root) / images, resolve(root) / labels, image_suffix, label_suffix, cure),
+        lambda: find_images(resolve(root) / images, image_suffix, cure),
+        CLASSES,
+        COLOURS,
+        lambda: resolve(root),
+    )
+
+
+def register_cityscapes_tree(prefix, root, splits, prepare, betas=()):
+    for split in splits:
+        register_tree(
+            *(f"{prefix}_{split}", root, f"leftImg8bit/{split}", f"gtFine/{split}"),
+            *("_leftImg8bit.png", "_gtFine_labelTrainIds.png", prepare),
+        )
+        for fog in ((*((beta,) for beta in betas), betas) if betas else ()):
+            register_foggy(f"{prefix}_foggy_{fog_name(fog)}_{split}", root, split, fog, prepare)
+
+
+def register_foggy(name, root, split, betas, prepare):
+    """Foggy images in the Cityscapes layout: every level in `betas` with the labels of the clear image."""
+    cure = f" Make it with: {prepare}."
+
+    def images():
+        suffixes = tuple(f"_foggy_beta_{beta:g}.png" for beta in betas)
+        return [path for path in find_images(resolve(root) / "leftImg8bit_foggy" / split, ".png", cure) if path.name.endswith(suffixes)]
+
+    def pairs():
+        labels = resolve(root) / "gtFine" / split
+        stems = [(path, path.name.split("_leftImg8bit_foggy")[0]) for path in images()]
+        return [(path, labels / path.parent.name / f"{stem}_gtFine_labelTrainIds.png") for path, stem in stems]
+
+    register_segmentation(name, pairs, images, CLASSES, COLOURS, lambda: resolve(root))
+
+
+def register_semantic():
+    command = "python datasets/prepare_{}_seg.py --root {}"
+    register_cityscapes_tree("cityscapes_seg", "cityscapes", ("train", "val"), command.format("cityscapes", "datasets/cityscapes"))
+    register_tree(
+        *("gta_seg_train", "gta", "images", "labels", ".png", "_labelTrainIds.png"), command.format("gta", "datasets/gta")
+    )
+    register_tree(
+        *("synthia_seg_train", "synthia", "RGB", "GT/LABELS", ".png", "_labelTrainIds.png"),
+        command.format("synthia", "datasets/synthia"),
+    )
+    register_adverse("acdc_seg", "acdc", ("train", "val", "test"), command.format("acdc", "datasets/acdc"))
+    register_adverse("darkzurich_seg", "dark_zurich", ("train", "val", "test"), command.format("darkzurich", "datasets/dark_zurich"))
+    register_cityscapes_tree(
+        "toycity_seg", "toycity_seg", ("train", "val"), command.format("toycity", "datasets"), DEFAULT_BETAS
+    )
+    register_cityscapes_tree("toycity_synthetic", "toycity_synthetic", ("train",), command.format("toycity", "datasets"))
+    for split in camvid.SPLITS:
+        register_camvid(split)
+
+
+def register_adverse(prefix, root, splits, prepare):
+    """ACDC and Dark Zurich: `rgb_anon/<condition>/<split>/...` or, as the published code rearranges it, `rgb_anon/<split>/...`."""
+
+    def images(split):
+        found = find_images(resolve(root) / "rgb_anon", "_rgb_anon.png", f" Check it with: {prepare}.")
+        # Dark Zurich's day and twilight images are references, not target.
+        return [path for path in found if split in path.parts and not {"day", "twilight"} & set(path.parts)]
+
+    def pairs(split):
+        labels = []
+        for path in images(split):
+            relative = path.relative_to(resolve(root) / "rgb_anon")
+            labels.append((path, resolve(root) / "gt" / str(relative).replace("_rgb_anon.png", "_gt_labelTrainIds.png")))
+        return labels
+
+    for split in splits:
+        register_segmentation(
+            *(f"{prefix}_{split}", lambda split=split: pairs(split), lambda split=split: images(split), CLASSES, COLOURS),
+            lambda: resolve(root),
+        )
+
+
+def register_camvid(split):
+    cure = " Make it with: python datasets/prepare_camvid_seg.py --source CAMVID --root datasets/camvid."
+
+    def pairs():
+        return camvid.read_semantic_pairs(resolve("camvid"), split, cure)
+
+    register_segmentation(
+        *(f"camvid_seg_{split}", pairs, lambda: [image for image, _ in pairs()], camvid.SEMANTIC_CLASSES),
+        camvid.SEMANTIC_COLOURS,
+        lambda: resolve("camvid") / "semantic" / split,
+    )

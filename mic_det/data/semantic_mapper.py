@@ -1,0 +1,124 @@
+"""Dataset dict -> input of a segmentation network, for labelled source, unlabelled target and test images."""
+
+import numpy as np
+import torch
+from detectron2.config import configurable
+from detectron2.data import detection_utils as utils
+from detectron2.data import transforms as T
+
+from mic_det.data.augmentation import ResizeToFit, colour_jitter
+from mic_det.data.semantic import IGNORE, read_labels
+
+
+class SegmentationMapper:
+    """Reads, resizes, crops and flips one image; with labels for the source, with the margins' mask for the target.
+
+    All randomness comes from numpy's global generator, which the loader seeds for every sample.
+    """
+
+    @configurable
+    def __init__(self, size, crop_size, image_format, num_classes=None, max_area=1.0, jitter=0.0, margins=(), pad_value=0.0):
+        """
+        Args:
+            size: (width, height) to fit images into; () keeps their size.
+            crop_size: (height, width) of the crop; smaller images are padded to it.
+            image_format: "BGR" or "RGB".
+            num_classes: of the labels; None for unlabelled images, whose labels are not even looked at.
+            max_area: source crops are redrawn while one class fills more than this share of them.
+            jitter: strength of colour jitter.
+            margins: pixels at top, bottom, left and right of the unresized image that are not valid; () for none.
+            pad_value: grey level of the padding.
+        """
+        self.resize = T.AugmentationList([ResizeToFit(size)] if size else [])
+        constrained = [T.RandomCrop_CategoryAreaConstraint("absolute", crop_size, max_area, IGNORE)] if num_classes else []
+        label_pad = IGNORE if num_classes else 0
+        fixed = T.FixedSizeCrop(crop_size, pad=True, pad_value=pad_value, seg_pad_value=label_pad)
+        self.augmentations = T.AugmentationList([*constrained, fixed, T.RandomFlip(), *colour_jitter(jitter)])
+        self.image_format = image_format
+        self.num_classes = num_classes
+        self.margins = margins if any(margins) else ()
+
+    @classmethod
+    def from_config(cls, cfg, labelled):
+        semantic = cfg.INPUT.SEM_SEG
+        return {
+            "size": semantic.SOURCE_SIZE if labelled else semantic.TARGET_SIZE,
+            "crop_size": tuple(cfg.INPUT.CROP.SIZE),
+            "image_format": cfg.INPUT.FORMAT,
+            "num_classes": cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES if labelled else None,
+            "max_area": cfg.INPUT.CROP.SINGLE_CATEGORY_MAX_AREA,
+            "jitter": cfg.INPUT.COLOR_JITTER if labelled else 0.0,
+            "margins": () if labelled else semantic.TARGET_MARGINS,
+            "pad_value": float(round(sum(cfg.MODEL.PIXEL_MEAN) / 3)),
+        }
+
+    def read(self, record):
+        """The decoded and resized image with its labels or its mask of valid pixels, an AugInput."""
+        image = utils.read_image(record["file_name"], format=self.image_format)
+        second = None
+        if self.num_classes is not None:
+            second = read_labels(record["sem_seg_file_name"], self.num_classes)
+            if second.shape != image.shape[:2]:
+                raise ValueError(f"label image {record['sem_seg_file_name']} has another size than {record['file_name']}")
+        elif self.margins:
+            second = valid_mask(image.shape[:2], self.margins)
+        inputs = T.AugInput(image, sem_seg=second)
+        self.resize(inputs)
+        return inputs
+
+    def crop(self, record, whole):
+        """A random training sample of what `read` gave, which stays as it is."""
+        inputs = T.AugInput(whole.image, sem_seg=whole.sem_seg)
+        self.augmentations(inputs)
+        sample = {
+            "image": torch.from_numpy(np.ascontiguousarray(inputs.image.transpose(2, 0, 1))),
+            "file_name": record["file_name"],
+            "image_id": record["image_id"],
+            "height": inputs.image.shape[0],
+            "width": inputs.image.shape[1],
+        }
+        if inputs.sem_seg is not None:
+            second = torch.from_numpy(np.ascontiguousarray(inputs.sem_seg))
+            sample.update({"sem_seg": second} if self.num_classes is not None else {"valid": second.bool()})
+        return sample
+
+    def __call__(self, record):
+        """Return {"image": CxHxW uint8, "sem_seg": HxW uint8 or "valid": HxW bool, "file_name", "image_id", ...}."""
+        return self.crop(record, self.read(record))
+
+
+def valid_mask(shape, margins):
+    """HxW uint8: 0 within the margins (top, bottom, left, right) in pixels, else 1."""
+    top, bottom, left, right = margins
+    mask = np.zeros(shape, dtype=np.uint8)
+    mask[top : shape[0] - bottom, left : shape[1] - right] = 1
+    return mask
+
+
+class SegmentationTestMapper:
+    """Reads and resizes one test image; "height" and "width" are the original's."""
+
+    @configurable
+    def __init__(self, size, image_format):
+        """
+        Args:
+            size: (width, height) to fit images into; () keeps their size.
+            image_format: "BGR" or "RGB".
+        """
+        self.resize = ResizeToFit(size) if size else None
+        self.image_format = image_format
+
+    @classmethod
+    def from_config(cls, cfg):
+        return {"size": cfg.INPUT.SEM_SEG.TEST_SIZE, "image_format": cfg.INPUT.FORMAT}
+
+    def __call__(self, record):
+        image = utils.read_image(record["file_name"], format=self.image_format)
+        return {**record, **self.prepare(image)}
+
+    def prepare(self, image):
+        """{"image", "height", "width"} of HxWx3 uint8 in the network's channel order."""
+        height, width = image.shape[:2]
+        image = self.resize.get_transform(image).apply_image(image) if self.resize else image
+        tensor = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+        return {"image": tensor, "height": height, "width": width}

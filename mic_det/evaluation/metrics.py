@@ -1,0 +1,38 @@
+"""What the metrics of a task are called, in evaluation.json and in reports."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class MetricNames:
+    """Names of a task's metrics, in percent.
+
+    Attributes:
+        overall: in the order of reports.
+        headline: the one that studies compare.
+        per_class: prefix of the values per class, `<per_class>/<class name>`.
+    """
+
+    overall: tuple
+    headline: str
+    per_class: str
+
+    @property
+    def class_key(self):
+        """Key of {class name: value} in summary.json and reports."""
+        return f"per_class_{self.per_class}"
+
+
+def per_class(metrics, metric):
+    """{class name: value} of the entries `<metric>/<class name>`."""
+    prefix = f"{metric}/"
+    return {name.removeprefix(prefix): value for name, value in metrics.items() if name.startswith(prefix)}
+
+
+BOXES = MetricNames(("AP", "AP50", "AP75"), "AP50", "AP50")
+PIXELS = MetricNames(("mIoU", "mAcc", "aAcc"), "mIoU", "IoU")
+
+
+def names_in(metrics):
+    """The MetricNames of a result: of evaluation.json, or of a report's row."""
+    return PIXELS if PIXELS.headline in metrics else BOXES

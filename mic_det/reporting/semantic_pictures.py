@@ -1,0 +1,97 @@
+"""Pictures of what segmentation networks see and say."""
+
+import numpy as np
+import torch
+from detectron2.data import MetadataCatalog
+
+from mic_det.adaptation import AdaptationBatch, MaskedConsistency
+from mic_det.data.catalog import load_labelled, load_unlabelled
+from mic_det.data.segmentation import training_data
+from mic_det.data.semantic import default_colours, read_labels
+from mic_det.data.semantic_mapper import SegmentationMapper, SegmentationTestMapper
+from mic_det.data.stream import seeded
+from mic_det.reporting.drawing import denormalised
+from mic_det.reporting.pictures import evenly, rgb
+
+UNLABELLED = (0, 0, 0)
+
+
+def colours_of(cfg):
+    """RGB triples of the source's classes; a fixed palette where the source is not registered here."""
+    metadata = MetadataCatalog.get(cfg.DATASETS.TRAIN[0])
+    return metadata.get("stuff_colors") or default_colours(cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES)
+
+
+def colour_labels(labels, colours):
+    """HxW class indices -> HxWx3 uint8 RGB; anything beyond the classes is black."""
+    table = np.full((256, 3), UNLABELLED, dtype=np.uint8)
+    table[: len(colours)] = colours
+    return table[np.asarray(labels, dtype=np.uint8)]
+
+
+def overlay(image, labels, colours, opacity=0.6):
+    """Label colours over an HxWx3 uint8 RGB image of the same size."""
+    mixed = (1 - opacity) * image + opacity * colour_labels(labels, colours)
+    return mixed.astype(np.uint8)
+
+
+@torch.inference_mode()
+def comparison(cfg, networks, dataset, count=4):
+    """Rows of (caption, image) for image, ground truth and every network on `count` images of a labelled dataset.
+
+    Args:
+        networks: caption -> segmentation network in evaluation mode.
+    """
+    colours, mapper, rows = MetadataCatalog.get(dataset).stuff_colors, SegmentationTestMapper(cfg), []
+    for record in evenly(load_labelled(dataset), count):
+        sample = mapper(record)
+        image = rgb(sample["image"].permute(1, 2, 0).numpy(), cfg.INPUT.FORMAT)
+        row = [("image", image), ("ground truth", colour_labels(read_labels(record["sem_seg_file_name"]), colours))]
+        for caption, network in networks.items():
+            labels = network([sample])[0]["sem_seg"].argmax(dim=0).cpu()
+            row.append((caption, colour_labels(labels, colours)))
+        rows.append(row)
+    return rows
+
+
+def lessons(cfg, model, count=3, seed=0):
+    """Rows on a few target images, augmented as in training: pseudo-label, mixed image, masked image, the student's answer."""
+    colours, mapper = colours_of(cfg), SegmentationMapper(cfg, labelled=False)
+    records = [record for name in cfg.DATASETS.TARGET for record in load_unlabelled(name)]
+    source, rows = training_data(cfg, labelled=True), []
+    for position, record in enumerate(evenly(records, count)):
+        with seeded(seed, position):
+            labelled = source.sample(source.choose(position * len(source) // count))
+            rows.append(lesson(cfg, model, AdaptationBatch([labelled], [mapper(record)]), colours))
+    return rows
+
+
+@torch.inference_mode()
+def lesson(cfg, model, batch, colours):
+    """One row of `lessons` for a batch of one source and one target sample."""
+    student, consistency = model.student, model.consistency or MaskedConsistency(cfg)
+    images = student.preprocess_image(batch.target).tensor
+    labels, weights = model.pseudo_labels(model.teacher_logits(model.teacher, images), model.valid_pixels(batch.target))
+    view, removed = consistency.view(images)
+    was_training = student.training
+    answer = student.eval().predict(view)[0].argmax(dim=0)
+    student.train(was_training)
+
+    def picture(image):
+        return rgb(denormalised(image[0], student), cfg.INPUT.FORMAT)
+
+    complete, masked = picture(images), picture(view)
+    row = [
+        ("target", complete),
+        (f"teacher's pseudo-label (quality {float(weights.mean()):.2f})", overlay(complete, labels[0].cpu(), colours)),
+    ]
+    if model.mixing is not None:
+        source = student.preprocess_image(batch.source).tensor, student.labels(batch.source)
+        mixed, mixed_labels, _ = model.mixing((*source, torch.ones_like(weights)), (images, labels, weights))
+        mixed = model.augment(mixed) if model.augment is not None else mixed
+        row += [("mixed with source classes", picture(mixed)), ("its label", colour_labels(mixed_labels[0].cpu(), colours))]
+    row += [
+        (f"masked ({float(removed):.0%} removed)", masked),
+        ("what the student says there", colour_labels(answer.cpu(), colours)),
+    ]
+    return row

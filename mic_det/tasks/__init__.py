@@ -1,0 +1,23 @@
+"""What differs between detection and segmentation, in one place each; the trainer, hooks and reports ask the task."""
+
+from .base import Task
+from .detection import DetectionTask
+from .segmentation import SegmentationTask
+
+TASKS = {"MaskedConsistencyDetector": DetectionTask(), "MaskedConsistencySegmentor": SegmentationTask()}
+
+
+def task_of(cfg):
+    """The Task of MODEL.META_ARCHITECTURE. Raises UserError for one that is not mic-det's."""
+    from mic_det.errors import UserError, did_you_mean
+
+    name = cfg.MODEL.META_ARCHITECTURE
+    if name not in TASKS:
+        raise UserError(
+            f"MODEL.META_ARCHITECTURE '{name}' cannot adapt: set it to {' or '.join(TASKS)} and name the network to adapt in "
+            f"MODEL.MIC.STUDENT.{did_you_mean(name, TASKS)}"
+        )
+    return TASKS[name]
+
+
+__all__ = ["DetectionTask", "SegmentationTask", "Task", "task_of"]

@@ -1,0 +1,61 @@
+"""What the trainer, hooks and reports ask of a task."""
+
+from abc import ABC, abstractmethod
+
+
+class Task(ABC):
+    """Data, evaluation and pictures of one task; it has no state.
+
+    Attributes:
+        metrics: MetricNames of its evaluation.
+        progress: {label in the log line: logged value}.
+        curves: {logged value: title} of the report's curves beside the losses.
+    """
+
+    metrics = None
+    progress = {}
+    curves = {}
+
+    @abstractmethod
+    def check_datasets(self, cfg):
+        """Read every dataset that a run will need. Raises UserError, before training starts, for a wrong one."""
+
+    @abstractmethod
+    def training_data(self, cfg, labelled):
+        """StreamDataset of the source (`labelled`) or the target."""
+
+    @abstractmethod
+    def test_mapper(self, cfg):
+        """Callable from a record to a test sample; it raises one of READ_ERRORS for a bad image."""
+
+    @abstractmethod
+    def evaluator(self, cfg, dataset, folder=None):
+        """Detectron2 DatasetEvaluator whose `evaluate` returns {metric: percent} on the main process."""
+
+    @abstractmethod
+    def comparison(self, cfg, networks, dataset, count=4):
+        """Rows of (caption, RGB image) for the truth and each of {caption: network} on images of a labelled dataset."""
+
+    @abstractmethod
+    def lessons(self, cfg, model, count=3, seed=0):
+        """Rows of (caption, RGB image): what some target images teach the student just now."""
+
+    def sections(self, cfg, folder):
+        """Further sections of a run's report, made from what its last evaluation left in `folder`."""
+        return []
+
+    def watches(self, cfg):
+        """Hooks that warn when pseudo-labels go wrong."""
+        return []
+
+    @abstractmethod
+    def conditions(self, cfg):
+        """Sentences of a study's report on what is special to the task's settings."""
+
+    @abstractmethod
+    def step_parts(self, core, batch):
+        """The network passes of a training step, each alone, for benchmarks: {name: callable -> losses or None}."""
+
+    @abstractmethod
+    def step_extras(self, core, batch):
+        """The parts of a step that are not network passes: {name: callable}."""

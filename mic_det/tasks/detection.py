@@ -1,0 +1,88 @@
+"""Object detection."""
+
+import json
+from pathlib import Path
+
+from detectron2.data import DatasetMapper, MetadataCatalog
+
+from mic_det.data import detection as data
+from mic_det.evaluation.coco import BoxEvaluator
+from mic_det.evaluation.matching import match_all
+from mic_det.evaluation.metrics import BOXES
+from mic_det.reporting import pictures, report
+
+from .base import Task
+
+
+class DetectionTask(Task):
+    metrics = BOXES
+    progress = {"boxes": "source_boxes_per_image", "pseudo": "pseudo_boxes_per_image"}
+    curves = {
+        "pseudo_boxes_per_image": "pseudo boxes per target image",
+        "pseudo_score": "mean score of the pseudo boxes",
+        "align_image_accuracy": "accuracy of the image-level domain classifiers",
+        "align_instance_accuracy": "accuracy of the instance-level domain classifiers",
+    }
+
+    def check_datasets(self, cfg):
+        data.check_datasets(cfg)
+
+    def training_data(self, cfg, labelled):
+        return data.training_data(cfg, labelled)
+
+    def test_mapper(self, cfg):
+        return DatasetMapper(cfg, is_train=False)
+
+    def evaluator(self, cfg, dataset, folder=None):
+        return BoxEvaluator(dataset, folder, cfg.TEST.VOC_METRICS)
+
+    def comparison(self, cfg, networks, dataset, count=4):
+        return pictures.comparison(cfg, networks, dataset, count)
+
+    def lessons(self, cfg, model, count=3, seed=0):
+        return pictures.masked_views(cfg, model, count, seed)
+
+    def sections(self, cfg, folder):
+        """What is right, wrong and missed, from the COCO results of the first evaluated model."""
+        found, model = [], cfg.TEST.MODELS[0]
+        for dataset in cfg.DATASETS.TEST:
+            detections = Path(folder) / "inference" / model / dataset / "coco_results.json"
+            if detections.is_file():
+                matches = match_all(MetadataCatalog.get(dataset).truth(), json.loads(detections.read_text()))
+                found.append(report.error_section(f"Errors of the {model} on {dataset}", matches))
+        return found
+
+    def watches(self, cfg):
+        from mic_det.engine.pseudo_box_watch import PseudoBoxWatch
+
+        return [PseudoBoxWatch(cfg.LOG.COLLAPSE_ITERS, cfg.LOG.RUNAWAY_FACTOR, cfg.MODEL.MIC.BURN_IN)]
+
+    def conditions(self, cfg):
+        mic = cfg.MODEL.MIC
+        return [
+            f"Short side {cfg.INPUT.MIN_SIZE_TRAIN[0]} px in training and test.",
+            f"Teacher alpha {mic.TEACHER.ALPHA:g}, threshold {mic.PSEUDO_LABELS.THRESHOLD:g}, weights {mic.PSEUDO_LABELS.WEIGHT}, "
+            f"blocks of {mic.MASK.BLOCK_SIZE} px, mask ratio {mic.MASK.RATIO:g} (mean teacher: 0).",
+            "Alignment (sada, mic_sada): gradient factors "
+            f"{mic.ALIGN.IMAGE_GRADIENT:g} and {mic.ALIGN.INSTANCE_GRADIENT:g}, loss weights {mic.ALIGN.IMAGE_WEIGHT:g}, "
+            f"{mic.ALIGN.INSTANCE_WEIGHT:g} and {mic.ALIGN.CONSISTENCY_WEIGHT:g}.",
+        ]
+
+    def step_parts(self, core, batch):
+        images = core.student.preprocess_image(batch.target)
+        labels = core.pseudo_labels(core.teacher_predictions(images))
+        return {
+            "teacher forward": lambda: core.teacher_predictions(images),
+            # With alignment, this pass takes the target's features along.
+            "student source forward+backward": lambda: (
+                core.student(batch.source) if core.alignment is None else core.aligned_losses(batch.source, images)
+            ),
+            "student masked forward+backward": lambda: core.pseudo_box_losses(images, labels),
+        }
+
+    def step_extras(self, core, batch):
+        images = core.student.preprocess_image(batch.target)
+        return {
+            "mask and jitter": lambda: core.consistency.view(images.tensor),
+            "mask": lambda: core.consistency.mask(images.tensor),
+        }

@@ -1,0 +1,80 @@
+"""Semantic segmentation."""
+
+from pathlib import Path
+
+import torch
+
+from mic_det.data import segmentation as data
+from mic_det.data.semantic_mapper import SegmentationTestMapper
+from mic_det.evaluation.metrics import PIXELS
+from mic_det.evaluation.pixels import PixelEvaluator
+from mic_det.reporting import report, semantic_pictures
+
+from .base import Task
+
+
+class SegmentationTask(Task):
+    metrics = PIXELS
+    progress = {"quality": "pseudo_quality"}
+    curves = {"pseudo_quality": "quality of the pseudo-labels (mean weight)"}
+
+    def check_datasets(self, cfg):
+        data.check_datasets(cfg)
+
+    def training_data(self, cfg, labelled):
+        return data.training_data(cfg, labelled)
+
+    def test_mapper(self, cfg):
+        return SegmentationTestMapper(cfg)
+
+    def evaluator(self, cfg, dataset, folder=None):
+        return PixelEvaluator(dataset, folder)
+
+    def comparison(self, cfg, networks, dataset, count=4):
+        return semantic_pictures.comparison(cfg, networks, dataset, count)
+
+    def lessons(self, cfg, model, count=3, seed=0):
+        return semantic_pictures.lessons(cfg, model, count, seed)
+
+    def sections(self, cfg, folder):
+        """Confusion matrices of the first evaluated model."""
+        model = cfg.TEST.MODELS[0]
+        files = {dataset: Path(folder) / "inference" / model / dataset / "confusion.json" for dataset in cfg.DATASETS.TEST}
+        return [
+            report.confusion_section(f"Confusion of the {model} on {dataset}", path) for dataset, path in files.items() if path.is_file()
+        ]
+
+    def conditions(self, cfg):
+        mic, semantic = cfg.MODEL.MIC, cfg.INPUT.SEM_SEG
+        rare = f"temperature {cfg.DATASETS.RARE_CLASSES.TEMPERATURE:g}" if cfg.DATASETS.RARE_CLASSES.ENABLED else "off"
+        return [
+            f"Images fitted into {semantic.SOURCE_SIZE or 'their own size'} (source), {semantic.TARGET_SIZE or 'their own size'} "
+            f"(target) and {semantic.TEST_SIZE or 'their own size'} (test), crops of {tuple(cfg.INPUT.CROP.SIZE)} (height, width).",
+            f"Rare Class Sampling {rare}; teacher alpha {mic.TEACHER.ALPHA:g}, threshold {mic.PSEUDO_LABELS.THRESHOLD:g}, ClassMix "
+            f"with jitter {mic.AUGMENT.JITTER:g}; masks (mic): blocks of {mic.MASK.BLOCK_SIZE} px, ratio {mic.MASK.RATIO:g}.",
+        ]
+
+    def step_parts(self, core, batch):
+        images = core.student.preprocess_image(batch.target).tensor
+        source = core.student.preprocess_image(batch.source).tensor, core.student.labels(batch.source)
+        target = images, *core.pseudo_labels(core.teacher_logits(core.teacher, images))
+        parts = {
+            "teacher forward": lambda: core.teacher_logits(core.teacher, images),
+            "student source forward+backward": lambda: core.source_losses(*source),
+        }
+        if core.mixing is not None:
+            parts["student mixed forward+backward"] = lambda: core.mixed_losses(*target)
+        if core.consistency is not None:
+            parts["student masked forward+backward"] = lambda: core.masked_losses(*target)
+        return parts
+
+    def step_extras(self, core, batch):
+        images = core.student.preprocess_image(batch.target).tensor
+        source = core.student.preprocess_image(batch.source).tensor, core.student.labels(batch.source)
+        ones = torch.ones_like(source[1], dtype=torch.float32)
+        extras = {}
+        if core.mixing is not None:
+            extras["mix and jitter"] = lambda: core.mixed_pass(source, (images, source[1], ones))
+        if core.consistency is not None:
+            extras["mask and jitter"] = lambda: core.consistency.view(images)
+        return extras

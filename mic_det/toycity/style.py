@@ -1,0 +1,57 @@
+"""The synthetic look of ToyCity: another palette, other textures and other light on the same streets, like a video game's."""
+
+import cv2
+import numpy as np
+
+from . import ids
+from .background import smooth_noise
+
+# Factor and offset per RGB channel of a class's colours; classes that are not named get DEFAULT.
+DEFAULT = ((1.1, 1.02, 0.9), (8, 2, -6))
+PALETTE = {
+    ids.ROAD: ((0.75, 0.78, 0.92), (-8, -6, 4)),
+    ids.SIDEWALK: ((1.05, 0.92, 0.82), (10, 0, -8)),
+    ids.BUILDING: ((0.85, 0.95, 1.15), (0, 6, 18)),
+    ids.WALL: ((1.2, 1.0, 0.8), (14, 0, -10)),
+    ids.FENCE: ((0.8, 1.0, 1.2), (0, 6, 14)),
+    ids.VEGETATION: ((1.35, 1.1, 0.6), (10, 4, -10)),
+    ids.TERRAIN: ((1.3, 1.02, 0.7), (14, 0, -8)),
+    ids.SKY: ((1.2, 0.95, 0.8), (12, -4, -20)),
+}
+CONTRAST, SATURATION = 1.2, 1.35
+GRAIN = 9.0  # strength of the textures in grey levels
+
+
+def stylise(image, labels, seed):
+    """The synthetic version of a rendered image.
+
+    Args:
+        image: HxWx3 float32 RGB in 0..255, without sensor noise.
+        labels: HxW uint8 Cityscapes label ids.
+        seed: of the textures and the light, a tuple of integers.
+
+    Returns:
+        HxWx3 float32; values may leave 0..255.
+    """
+    rng = np.random.default_rng(seed)
+    height, width = labels.shape
+    factors = np.tile(np.float32(DEFAULT[0]), (256, 1))
+    offsets = np.tile(np.float32(DEFAULT[1]), (256, 1))
+    for label, (factor, offset) in PALETTE.items():
+        factors[label], offsets[label] = factor, offset
+    image = image * factors[labels] + offsets[labels]
+
+    # Tiled textures: the same weave everywhere, which no real surface has.
+    rows, columns = np.mgrid[:height, :width].astype(np.float32) * (256 / width)
+    weave = np.sin(rows * 1.9 + 0.6 * labels) * np.sin(columns * 1.7 + 0.4 * labels)
+    image = image + GRAIN * (weave * (labels != ids.SKY))[..., None]
+
+    grey = image.mean(axis=2, keepdims=True)
+    image = grey + SATURATION * (image - grey)
+    image = 120 + CONTRAST * (image - 120)
+    # A low sun from one side.
+    side = np.linspace(-1, 1, width, dtype=np.float32) * rng.choice([-1, 1])
+    sun = np.float32([26, 12, -14]) * rng.uniform(0.4, 1.0)
+    image = image + side[None, :, None] * sun
+    image = image * (1 + 0.05 * smooth_noise(rng, height, width, 6))[..., None]
+    return cv2.GaussianBlur(image.astype(np.float32), (3, 3), 0.5)
