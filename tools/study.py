@@ -14,7 +14,9 @@ from mic_det.tooling import run_tool
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--benchmark", default="toycity", help="stem of the configs: toycity, toycity_seg, camvid_day2dusk or camvid_seg")
+    parser.add_argument(
+        "--benchmark", default="toycity", help="stem of the configs: toycity, toycity_seg, camvid_day2dusk or camvid_seg"
+    )
     parser.add_argument("--methods", nargs="+", choices=tuple(SUFFIXES), help="default: all that have a config")
     parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1, 2))
     parser.add_argument("--output", help="folder of the runs (default output/study/BENCHMARK); finished runs are not repeated")
@@ -23,7 +25,11 @@ def main():
     parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="config overrides")
     args = parser.parse_intermixed_args()
     output = args.output or f"output/study/{args.benchmark}"
-    print(run_study(args.benchmark, args.methods or methods_of(args.benchmark), output, args.seeds, args.report, args.overrides, args.jobs))
+    print(
+        run_study(
+            args.benchmark, args.methods or methods_of(args.benchmark), output, args.seeds, args.report, args.overrides, args.jobs
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Adaptation of a segmentor's output: adversarial (AdaptSegNet, CVPR 2018) and by minimal entropy (ADVENT, CVPR 2019)."""
 
 import math
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -36,7 +37,7 @@ class OutputDiscriminator(nn.Module):
             raise ValueError(f"ADVERSARIAL.LOSS must be one of {', '.join(LOSSES)}, got '{loss}'.")
         channels = (num_classes, width, 2 * width, 4 * width, 8 * width)
         layers = []
-        for inputs, outputs in zip(channels, channels[1:], strict=False):
+        for inputs, outputs in pairwise(channels):
             layers += [nn.Conv2d(inputs, outputs, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
         self.layers = nn.Sequential(*layers, nn.Conv2d(channels[-1], 1, 4, stride=2, padding=1))
         self.weight = weight

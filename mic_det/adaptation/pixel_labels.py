@@ -1,6 +1,5 @@
 """Teacher scores per pixel -> labels with a quality (Tranheden et al., DACS, WACV 2021; MIC, CVPR 2023, equation 5)."""
 
-import torch
 from detectron2.config import configurable
 
 

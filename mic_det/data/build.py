@@ -30,18 +30,14 @@ def classes_of(name):
     return list(metadata.get("stuff_classes") or metadata.get("thing_classes", []))
 
 
-def check_classes(cfg):
+def check_classes(names, count, key="MODEL.ROI_HEADS.NUM_CLASSES"):
     """Raise UserError unless all labelled datasets have the same classes and the model as many."""
-    names = [*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST]
     classes, first = {name: classes_of(name) for name in names}, names[0]
     for name, found in classes.items():
         if found != classes[first]:
             raise UserError(f"'{name}' has the classes {found}, but '{first}' has {classes[first]}: they must be the same.")
-    if len(classes[first]) != num_classes(cfg):
-        raise UserError(
-            f"{num_classes_key(cfg)} is {num_classes(cfg)}, but '{first}' has {len(classes[first])} classes: "
-            f"{', '.join(classes[first])}."
-        )
+    if len(classes[first]) != count:
+        raise UserError(f"{key} is {count}, but '{first}' has {len(classes[first])} classes: {', '.join(classes[first])}.")
 
 
 def load_source(cfg):
@@ -71,7 +67,7 @@ def check_target_and_tests(cfg):
     load_target(cfg)
     for name in cfg.DATASETS.TEST:
         check_files(load_labelled(name), name)
-    check_classes(cfg)
+    check_classes([*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST], num_classes(cfg), num_classes_key(cfg))
 
 
 def build_stream(cfg, dataset, labelled, start_iteration=0):

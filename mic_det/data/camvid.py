@@ -4,7 +4,6 @@ Reads the 11-class label images of the public repository alexgkendall/SegNet-Tut
 (`train/`, `trainannot/`, ...) or sorted into `day/train`, `day/val` and `dusk/train` with `images/` and `labels/`.
 """
 
-import json
 from pathlib import Path
 
 import cv2

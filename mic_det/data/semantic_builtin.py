@@ -27,7 +27,7 @@ def register_cityscapes_tree(prefix, root, splits, prepare, betas=()):
             *(f"{prefix}_{split}", root, f"leftImg8bit/{split}", f"gtFine/{split}"),
             *("_leftImg8bit.png", "_gtFine_labelTrainIds.png", prepare),
         )
-        for fog in ((*((beta,) for beta in betas), betas) if betas else ()):
+        for fog in (*((beta,) for beta in betas), betas) if betas else ():
             register_foggy(f"{prefix}_foggy_{fog_name(fog)}_{split}", root, split, fog, prepare)
 
 
@@ -37,7 +37,11 @@ def register_foggy(name, root, split, betas, prepare):
 
     def images():
         suffixes = tuple(f"_foggy_beta_{beta:g}.png" for beta in betas)
-        return [path for path in find_images(resolve(root) / "leftImg8bit_foggy" / split, ".png", cure) if path.name.endswith(suffixes)]
+        return [
+            path
+            for path in find_images(resolve(root) / "leftImg8bit_foggy" / split, ".png", cure)
+            if path.name.endswith(suffixes)
+        ]
 
     def pairs():
         labels = resolve(root) / "gtFine" / split
@@ -48,27 +52,23 @@ def register_foggy(name, root, split, betas, prepare):
 
 
 def register_semantic():
-    command = "python datasets/prepare_{}_seg.py --root {}"
-    register_cityscapes_tree("cityscapes_seg", "cityscapes", ("train", "val"), command.format("cityscapes", "datasets/cityscapes"))
-    register_tree(
-        *("gta_seg_train", "gta", "images", "labels", ".png", "_labelTrainIds.png"), command.format("gta", "datasets/gta")
-    )
+    command = "python datasets/prepare_{}_seg.py --root datasets/{}"
+    register_cityscapes_tree("cityscapes_seg", "cityscapes", ("train", "val"), command.format("cityscapes", "cityscapes"))
+    register_tree(*("gta_seg_train", "gta", "images", "labels", ".png", "_labelTrainIds.png"), command.format("gta", "gta"))
     register_tree(
         *("synthia_seg_train", "synthia", "RGB", "GT/LABELS", ".png", "_labelTrainIds.png"),
-        command.format("synthia", "datasets/synthia"),
+        command.format("synthia", "synthia"),
     )
-    register_adverse("acdc_seg", "acdc", ("train", "val", "test"), command.format("acdc", "datasets/acdc"))
-    register_adverse("darkzurich_seg", "dark_zurich", ("train", "val", "test"), command.format("darkzurich", "datasets/dark_zurich"))
-    register_cityscapes_tree(
-        "toycity_seg", "toycity_seg", ("train", "val"), command.format("toycity", "datasets"), DEFAULT_BETAS
-    )
-    register_cityscapes_tree("toycity_synthetic", "toycity_synthetic", ("train",), command.format("toycity", "datasets"))
+    register_adverse("acdc_seg", "acdc", ("train", "val", "test"), command.format("acdc", "acdc"))
+    register_adverse("darkzurich_seg", "dark_zurich", ("train", "val", "test"), command.format("darkzurich", "dark_zurich"))
+    register_cityscapes_tree("toycity_seg", "toycity_seg", ("train", "val"), command.format("toycity", ""), DEFAULT_BETAS)
+    register_cityscapes_tree("toycity_synthetic", "toycity_synthetic", ("train",), command.format("toycity", ""))
     for split in camvid.SPLITS:
         register_camvid(split)
 
 
 def register_adverse(prefix, root, splits, prepare):
-    """ACDC and Dark Zurich: `rgb_anon/<condition>/<split>/...` or, as the published code rearranges it, `rgb_anon/<split>/...`."""
+    """ACDC and Dark Zurich: `rgb_anon/<condition>/<split>/...`, or `rgb_anon/<split>/...` as the published code has it."""
 
     def images(split):
         found = find_images(resolve(root) / "rgb_anon", "_rgb_anon.png", f" Check it with: {prepare}.")

@@ -10,7 +10,6 @@ from detectron2.utils.events import EventStorage
 from mic_det.engine.trainer import AdaptationTrainer
 
 
-
 def clock(device):
     if device.type == "cuda":
         torch.cuda.synchronize()

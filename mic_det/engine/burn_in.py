@@ -24,12 +24,14 @@ def share(source_folder, folder, iterations):
 def lacks_classifiers(content, trainer):
     """Whether a checkpoint is one from the burn-in of a run without alignment, and `trainer` aligns."""
     has = any(name.startswith(ALIGNMENT) for name in content["model"])
-    return getattr(trainer.core, "alignment", None) is not None and not has and content["iteration"] < trainer.cfg.MODEL.MIC.BURN_IN
+    return (
+        getattr(trainer.core, "alignment", None) is not None and not has and content["iteration"] < trainer.cfg.MODEL.MIC.BURN_IN
+    )
 
 
 def add_classifiers(content, trainer):
     """Complete such a checkpoint, in place, with the trainer's own untrained classifiers."""
     content["model"] |= {name: value for name, value in trainer.core.state_dict().items() if name.startswith(ALIGNMENT)}
-    groups = content["optimizers"]["optimizer"]["param_groups"]
+    groups = content["optimizer"]["param_groups"]
     groups += trainer.optimizers["optimizer"].state_dict()["param_groups"][len(groups) :]
-    content["schedulers"]["optimizer"]["base_lrs"] = trainer.schedulers["optimizer"].base_lrs
+    content["scheduler"]["base_lrs"] = trainer.schedulers["scheduler"].base_lrs

@@ -98,8 +98,8 @@ def write_demo_report(demo, cfg, output, results):
             report.curve_section({method: output / method for method in demo.methods}, task.curves),
         ],
         [
-            f"Both methods made {cfg.SOLVER.MAX_ITER} steps on the same source images; {demo.methods[-1]} used target images in the "
-            f"last {cfg.SOLVER.MAX_ITER - cfg.MODEL.MIC.BURN_IN}. Last checkpoint; no target label was read in training."
+            f"Both methods made {cfg.SOLVER.MAX_ITER} steps on the same source images; {demo.methods[-1]} used target images in "
+            f"the last {cfg.SOLVER.MAX_ITER - cfg.MODEL.MIC.BURN_IN}. Last checkpoint; no target label was read in training."
         ],
     )
     return page

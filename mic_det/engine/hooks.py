@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 def build_hooks(trainer):
     cfg = trainer.cfg
     return [
-        *(hooks.LRScheduler(trainer.optimizers[name], scheduler) for name, scheduler in trainer.schedulers.items()),
+        *map(hooks.LRScheduler, trainer.optimizers.values(), trainer.schedulers.values()),
         BadStepStop(cfg.LOG.PERIOD, cfg.SOLVER.MAX_BAD_STEPS),
         # Save before evaluating: whatever happens there, the weights are safe.
         Checkpoints(cfg.SOLVER.CHECKPOINT_PERIOD, cfg.CHECKPOINT.KEEP),

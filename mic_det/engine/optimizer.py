@@ -16,9 +16,9 @@ logger = logging.getLogger(__name__)
 
 
 def build_optimizers(cfg, core):
-    """({name: optimizer}, {name: learning-rate scheduler}) of a meta-architecture.
+    """({name: optimizer}, {name: learning-rate scheduler}) of a meta-architecture, in the same order.
 
-    "optimizer" steps its `trained_modules`; a segmentor's "discriminator" has an Adam of its own, whose rate falls to 0 with
+    The first steps its `trained_modules`; a segmentor's discriminator has an Adam of its own, whose rate falls to 0 with
     power 0.9 (Tsai et al., CVPR 2018, section 5.1).
     """
     discriminator = getattr(core, "discriminator", None)
@@ -26,11 +26,12 @@ def build_optimizers(cfg, core):
     if discriminator is not None and cfg.MODEL.MIC.REFERENCE.DISCRIMINATOR_STEPPED_TWICE:
         modules = [*modules, discriminator]
     optimizers = {"optimizer": build_optimizer(cfg, *modules)}
-    schedulers = {"optimizer": build_scheduler(cfg, optimizers["optimizer"])}
+    schedulers = {"scheduler": build_scheduler(cfg, optimizers["optimizer"])}
     if discriminator is not None:
         rate = cfg.MODEL.MIC.ADVERSARIAL.BASE_LR
-        optimizers["discriminator"] = adam = torch.optim.Adam(discriminator.parameters(), rate, betas=(0.9, 0.99), fused=True)
-        schedulers["discriminator"] = WarmupPolyLR(adam, cfg.SOLVER.MAX_ITER, warmup_iters=0, power=0.9)
+        adam = torch.optim.Adam(discriminator.parameters(), rate, betas=(0.9, 0.99), fused=True)
+        optimizers["discriminator_optimizer"] = adam
+        schedulers["discriminator_scheduler"] = WarmupPolyLR(adam, cfg.SOLVER.MAX_ITER, warmup_iters=0, power=0.9)
     return optimizers, schedulers
 
 

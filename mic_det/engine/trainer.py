@@ -39,7 +39,7 @@ class AdaptationTrainer(TrainerBase):
     Attributes:
         model: the possibly DDP-wrapped meta-architecture; `core` is the same without the wrapper.
         task: Task that it serves.
-        optimizers, schedulers: by name; "optimizer" steps the student, "discriminator" its adversary.
+        optimizers, schedulers: by the name in checkpoints; one each for the student and, if there is one, its discriminator.
         unreadable: files of either domain that could not be read so far, in this process.
     """
 
@@ -165,8 +165,7 @@ class AdaptationTrainer(TrainerBase):
         """All that a run needs to go on: tensors and plain values."""
         return {
             "model": self.core.state_dict(),
-            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
-            "schedulers": {name: scheduler.state_dict() for name, scheduler in self.schedulers.items()},
+            **{name: part.state_dict() for name, part in (*self.optimizers.items(), *self.schedulers.items())},
             "scaler": self.scaler.state_dict(),
             "meters": self.meters.state_dict(),
             "student": self.core.running_state(),
@@ -188,12 +187,11 @@ class AdaptationTrainer(TrainerBase):
         if burn_in.lacks_classifiers(content, self):
             burn_in.add_classifiers(content, self)
         load_exactly(self.core, content["model"], path)
-        for name in ("scaler", "meters"):
-            getattr(self, name).load_state_dict(content[name])
-        for name, scheduler in self.schedulers.items():
-            self.optimizers[name].load_state_dict(content["optimizers"][name])
-            scheduler.load_state_dict(content["schedulers"][name])
-            for group, rate in zip(self.optimizers[name].param_groups, scheduler.get_lr(), strict=True):
+        parts = {"scaler": self.scaler, "meters": self.meters, **self.optimizers, **self.schedulers}
+        for name, part in parts.items():
+            part.load_state_dict(content[name])
+        for optimizer, scheduler in zip(self.optimizers.values(), self.schedulers.values(), strict=True):
+            for group, rate in zip(optimizer.param_groups, scheduler.get_lr(), strict=True):
                 group["lr"] = rate
         vars(self.core.student).update(content.get("student", {}))
         self.start_iter = content["iteration"] + 1

@@ -75,7 +75,9 @@ def class_bars(values, title, metric):
     for position, (run, by_class) in enumerate(values.items()):
         places = [index + (position - (len(values) - 1) / 2) * width for index in range(len(classes))]
         axes.bar(places, [by_class[name] or 0 for name in classes], width, label=run, color=colour(run))
-    axes.set_xticks(range(len(classes)), classes, rotation=0 if len(classes) < 12 else 40, ha="center" if len(classes) < 12 else "right")
+    axes.set_xticks(
+        range(len(classes)), classes, rotation=0 if len(classes) < 12 else 40, ha="center" if len(classes) < 12 else "right"
+    )
     axes.set(title=title, ylabel=metric, ylim=(0, 100))
     axes.grid(axis="y", alpha=0.3)
     axes.legend(frameon=False, ncols=len(values))

@@ -82,7 +82,7 @@ def confusion_section(title, path):
     """Picture of a confusion matrix, from the file that PixelEvaluator wrote."""
     content = json.loads(Path(path).read_text())
     plot = figures.confusion(content["true_by_predicted"], content["classes"])
-    note = "Each row is a true class; the shades and numbers are the percent of its pixels that were predicted as the column's class."
+    note = "Rows are true classes; shades and numbers are the percent of their pixels predicted as the column's class."
     return {"title": title, "note": note, "figures": [embed_figure(plot)]}
 
 
@@ -100,6 +100,11 @@ def write_report(path, title, subtitle, results, sections, notes=()):
     """
     environment = Environment(loader=PackageLoader("mic_det.reporting", "."), autoescape=select_autoescape(["j2"]))
     page = environment.get_template("report.html.j2").render(
-        title=title, subtitle=subtitle, results=results, sections=sections, notes=notes, metrics=names_in(results[0]).overall if results else ()
+        title=title,
+        subtitle=subtitle,
+        results=results,
+        sections=sections,
+        notes=notes,
+        metrics=names_in(results[0]).overall if results else (),
     )
     Path(path).write_text(page, encoding="utf-8")

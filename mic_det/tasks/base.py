@@ -1,6 +1,7 @@
 """What the trainer, hooks and reports ask of a task."""
 
 from abc import ABC, abstractmethod
+from types import MappingProxyType
 
 
 class Task(ABC):
@@ -13,8 +14,8 @@ class Task(ABC):
     """
 
     metrics = None
-    progress = {}
-    curves = {}
+    progress = MappingProxyType({})
+    curves = MappingProxyType({})
 
     @abstractmethod
     def check_datasets(self, cfg):

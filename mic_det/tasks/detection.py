@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import MappingProxyType
 
 from detectron2.data import DatasetMapper, MetadataCatalog
 
@@ -16,13 +17,15 @@ from .base import Task
 
 class DetectionTask(Task):
     metrics = BOXES
-    progress = {"boxes": "source_boxes_per_image", "pseudo": "pseudo_boxes_per_image"}
-    curves = {
-        "pseudo_boxes_per_image": "pseudo boxes per target image",
-        "pseudo_score": "mean score of the pseudo boxes",
-        "align_image_accuracy": "accuracy of the image-level domain classifiers",
-        "align_instance_accuracy": "accuracy of the instance-level domain classifiers",
-    }
+    progress = MappingProxyType({"boxes": "source_boxes_per_image", "pseudo": "pseudo_boxes_per_image"})
+    curves = MappingProxyType(
+        {
+            "pseudo_boxes_per_image": "pseudo boxes per target image",
+            "pseudo_score": "mean score of the pseudo boxes",
+            "align_image_accuracy": "accuracy of the image-level domain classifiers",
+            "align_instance_accuracy": "accuracy of the instance-level domain classifiers",
+        }
+    )
 
     def check_datasets(self, cfg):
         data.check_datasets(cfg)
@@ -61,8 +64,8 @@ class DetectionTask(Task):
         mic = cfg.MODEL.MIC
         return [
             f"Short side {cfg.INPUT.MIN_SIZE_TRAIN[0]} px in training and test.",
-            f"Teacher alpha {mic.TEACHER.ALPHA:g}, threshold {mic.PSEUDO_LABELS.THRESHOLD:g}, weights {mic.PSEUDO_LABELS.WEIGHT}, "
-            f"blocks of {mic.MASK.BLOCK_SIZE} px, mask ratio {mic.MASK.RATIO:g} (mean teacher: 0).",
+            f"Teacher alpha {mic.TEACHER.ALPHA:g}, threshold {mic.PSEUDO_LABELS.THRESHOLD:g}, weights "
+            f"{mic.PSEUDO_LABELS.WEIGHT}, blocks of {mic.MASK.BLOCK_SIZE} px, mask ratio {mic.MASK.RATIO:g} (mean teacher: 0).",
             "Alignment (sada, mic_sada): gradient factors "
             f"{mic.ALIGN.IMAGE_GRADIENT:g} and {mic.ALIGN.INSTANCE_GRADIENT:g}, loss weights {mic.ALIGN.IMAGE_WEIGHT:g}, "
             f"{mic.ALIGN.INSTANCE_WEIGHT:g} and {mic.ALIGN.CONSISTENCY_WEIGHT:g}.",

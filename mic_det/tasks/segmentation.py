@@ -1,6 +1,7 @@
 """Semantic segmentation."""
 
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 
@@ -15,8 +16,8 @@ from .base import Task
 
 class SegmentationTask(Task):
     metrics = PIXELS
-    progress = {"quality": "pseudo_quality"}
-    curves = {"pseudo_quality": "quality of the pseudo-labels (mean weight)"}
+    progress = MappingProxyType({"quality": "pseudo_quality"})
+    curves = MappingProxyType({"pseudo_quality": "quality of the pseudo-labels (mean weight)"})
 
     def check_datasets(self, cfg):
         data.check_datasets(cfg)
@@ -39,19 +40,21 @@ class SegmentationTask(Task):
     def sections(self, cfg, folder):
         """Confusion matrices of the first evaluated model."""
         model = cfg.TEST.MODELS[0]
-        files = {dataset: Path(folder) / "inference" / model / dataset / "confusion.json" for dataset in cfg.DATASETS.TEST}
-        return [
-            report.confusion_section(f"Confusion of the {model} on {dataset}", path) for dataset, path in files.items() if path.is_file()
-        ]
+        folder = Path(folder) / "inference" / model
+        files = {dataset: folder / dataset / "confusion.json" for dataset in cfg.DATASETS.TEST}
+        found = {dataset: path for dataset, path in files.items() if path.is_file()}
+        return [report.confusion_section(f"Confusion of the {model} on {dataset}", path) for dataset, path in found.items()]
 
     def conditions(self, cfg):
         mic, semantic = cfg.MODEL.MIC, cfg.INPUT.SEM_SEG
         rare = f"temperature {cfg.DATASETS.RARE_CLASSES.TEMPERATURE:g}" if cfg.DATASETS.RARE_CLASSES.ENABLED else "off"
+        sizes = [size or "their own size" for size in (semantic.SOURCE_SIZE, semantic.TARGET_SIZE, semantic.TEST_SIZE)]
         return [
-            f"Images fitted into {semantic.SOURCE_SIZE or 'their own size'} (source), {semantic.TARGET_SIZE or 'their own size'} "
-            f"(target) and {semantic.TEST_SIZE or 'their own size'} (test), crops of {tuple(cfg.INPUT.CROP.SIZE)} (height, width).",
-            f"Rare Class Sampling {rare}; teacher alpha {mic.TEACHER.ALPHA:g}, threshold {mic.PSEUDO_LABELS.THRESHOLD:g}, ClassMix "
-            f"with jitter {mic.AUGMENT.JITTER:g}; masks (mic): blocks of {mic.MASK.BLOCK_SIZE} px, ratio {mic.MASK.RATIO:g}.",
+            f"Source, target and test images fitted into {sizes[0]}, {sizes[1]} and {sizes[2]} (width, height), crops of "
+            f"{tuple(cfg.INPUT.CROP.SIZE)} (height, width).",
+            f"Rare Class Sampling {rare}; teacher alpha {mic.TEACHER.ALPHA:g}, threshold {mic.PSEUDO_LABELS.THRESHOLD:g}, "
+            f"ClassMix with jitter {mic.AUGMENT.JITTER:g}; masks (mic): blocks of {mic.MASK.BLOCK_SIZE} px, ratio "
+            f"{mic.MASK.RATIO:g}.",
         ]
 
     def step_parts(self, core, batch):

@@ -3,8 +3,9 @@ import json
 import pytest
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
-from mic_det.data.build import check_classes, check_datasets, load_source, load_target
+from mic_det.data.build import check_classes, load_target
 from mic_det.data.catalog import load_labelled, load_unlabelled, register_coco, register_folder
+from mic_det.data.detection import check_datasets, load_objects
 from mic_det.errors import UserError
 
 
@@ -80,7 +81,7 @@ def test_checks_before_training(tiny_cfg, registered, tmp_path, datasets, caplog
     (tmp_path / "some.json").write_text(json.dumps(content))
     register_coco("some_gone", tmp_path / "some.json", datasets / "toycity")
     with caplog.at_level("WARNING"):
-        assert len(load_source(tiny_cfg("DATASETS.TRAIN", ("some_gone",)))) == 4
+        assert len(load_objects(tiny_cfg("DATASETS.TRAIN", ("some_gone",)))) == 4
     assert "1 of 4 images do not exist" in caplog.text
     register_coco("all_gone", tmp_path / "some.json", tmp_path)
     with pytest.raises(UserError, match="None of the 4 images of 'all_gone' exists"):
@@ -113,5 +114,5 @@ def test_source_images_without_objects_can_be_dropped_but_target_images_stay(tin
     (tmp_path / "few.json").write_text(json.dumps(content))
     register_coco("few", tmp_path / "few.json", datasets / "toycity")
     cfg = tiny_cfg("DATASETS.TRAIN", ("few",), "DATASETS.TARGET", ("few",))
-    assert len(load_source(cfg)) < 8 and len(load_target(cfg)) == 8
-    assert len(load_source(tiny_cfg("DATASETS.TRAIN", ("few",), "DATALOADER.FILTER_EMPTY_ANNOTATIONS", False))) == 8
+    assert len(load_objects(cfg)) < 8 and len(load_target(cfg)) == 8
+    assert len(load_objects(tiny_cfg("DATASETS.TRAIN", ("few",), "DATALOADER.FILTER_EMPTY_ANNOTATIONS", False))) == 8

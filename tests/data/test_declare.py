@@ -7,9 +7,10 @@ import yaml
 from detectron2.data import MetadataCatalog
 
 import mic_det
-from mic_det.data.build import check_classes, check_datasets
+from mic_det.data.build import check_classes
 from mic_det.data.catalog import load_labelled, load_unlabelled
 from mic_det.data.declare import declare
+from mic_det.data.detection import check_datasets
 from mic_det.errors import UserError
 from tests.data.layouts import write_image, write_text, write_voc
 from tests.data.test_catalog import registered  # noqa: F401 - a fixture

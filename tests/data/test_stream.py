@@ -65,7 +65,7 @@ def noisy(record):
 def test_augmentation_is_a_function_of_the_position(workers):
     records = [{"file_name": str(index)} for index in range(5)]
     streams = [
-        Stream(records, noisy, PositionSampler(5, (3,), 2, start_iteration=start), workers=count)
+        Stream(StreamDataset(records, noisy), PositionSampler(5, (3,), 2, start_iteration=start), workers=count)
         for start, count in ((0, 0), (2, workers))
     ]
     np.random.seed(0)
@@ -81,7 +81,7 @@ def test_unreadable_images_are_replaced_counted_and_reported(caplog):
         return {"file_name": record["file_name"]}
 
     records = [{"file_name": name} for name in ("a", "bad", "c")]
-    stream = Stream(records, mapper, PositionSampler(3, (0,), 3))
+    stream = Stream(StreamDataset(records, mapper), PositionSampler(3, (0,), 3))
     with caplog.at_level("WARNING"):
         batches = take(stream, 4)
     assert all(len(batch) == 3 and all(s["file_name"] != "bad" for s in batch) for batch in batches)
@@ -94,4 +94,4 @@ def test_a_dataset_without_a_readable_image_is_an_error():
         raise OSError("gone")
 
     with pytest.raises(UserError, match=r"None of the 2 images.*x: gone"):
-        StreamDataset([{"file_name": "x"}] * 2, mapper, (0,))[(0, 0)]
+        StreamDataset([{"file_name": "x"}] * 2, mapper)[(0, 0)]

@@ -33,7 +33,9 @@ def test_a_shared_burn_in_changes_no_bit(run, tmp_path, name):
     assert shared.start_iter == 2
     for key, value in whole.core.state_dict().items():
         assert torch.equal(value, shared.core.state_dict()[key]), key
-    assert [group["lr"] for group in whole.optimizer.param_groups] == [group["lr"] for group in shared.optimizer.param_groups]
+    assert [group["lr"] for group in whole.optimizers["optimizer"].param_groups] == [
+        group["lr"] for group in shared.optimizers["optimizer"].param_groups
+    ]
 
 
 def test_missing_classifiers_after_the_burn_in_are_an_error(run, tmp_path):

@@ -9,12 +9,13 @@ from detectron2.utils.events import EventStorage
 from mic_det.checkpoint import files
 from mic_det.engine import AdaptationTrainer, hooks
 from mic_det.engine.optimizer import clip_gradients, gradient_norm, scale_to_batch
+from mic_det.engine.pseudo_box_watch import PseudoBoxWatch
 from mic_det.errors import UserError
 
 
 def watch(values, collapse=30, runaway=3.0, burn_in=0):
     """Feed (iteration, pseudo boxes) at a source density of 4 to the watch; returns its warnings."""
-    hook = hooks.PseudoLabelWatch(collapse, runaway, burn_in)
+    hook = PseudoBoxWatch(collapse, runaway, burn_in)
     with EventStorage() as storage:
         hook.trainer = SimpleNamespace(storage=storage, start_iter=0)
         hook.before_train()
@@ -46,7 +47,9 @@ def test_silence_during_burn_in(caplog):
 def test_best_checkpoint_is_kept_only_when_asked_and_says_what_it_costs(tiny_cfg, tmp_path, monkeypatch):
     (tmp_path / "run").mkdir()
     scores = iter([10.0, 30.0, 20.0])
-    monkeypatch.setattr(hooks, "evaluate", lambda cfg, model, iteration: {"teacher/x": {"AP50": next(scores), "AP": math.nan}})
+    monkeypatch.setattr(
+        hooks, "evaluate", lambda task, cfg, model, iteration: {"teacher/x": {"AP50": next(scores), "AP": math.nan}}
+    )
     cfg = tiny_cfg(*("SOLVER.MAX_ITER", 3, "TEST.EVAL_PERIOD", 1, "CHECKPOINT.BEST_ON", "teacher/x/AP50", "DATASETS.TARGET", ()))
     monkeypatch.setattr(hooks.Report, "after_step", lambda self: None)
     AdaptationTrainer(cfg).train()
@@ -58,7 +61,7 @@ def test_best_checkpoint_is_kept_only_when_asked_and_says_what_it_costs(tiny_cfg
 def test_a_resumed_run_remembers_its_best(tiny_cfg, tmp_path, monkeypatch):
     (tmp_path / "run").mkdir()
     scores = iter([30.0, 10.0, 20.0])
-    monkeypatch.setattr(hooks, "evaluate", lambda cfg, model, iteration: {"teacher/x": {"AP50": next(scores)}})
+    monkeypatch.setattr(hooks, "evaluate", lambda task, cfg, model, iteration: {"teacher/x": {"AP50": next(scores)}})
     monkeypatch.setattr(hooks.Report, "after_step", lambda self: None)
     options = (
         "SOLVER.CHECKPOINT_PERIOD",
@@ -79,7 +82,7 @@ def test_a_resumed_run_remembers_its_best(tiny_cfg, tmp_path, monkeypatch):
 
 def test_a_wrong_metric_for_best_is_named(tiny_cfg, tmp_path, monkeypatch):
     (tmp_path / "run").mkdir()
-    monkeypatch.setattr(hooks, "evaluate", lambda cfg, model, iteration: {"teacher/x": {"AP50": 1.0}})
+    monkeypatch.setattr(hooks, "evaluate", lambda task, cfg, model, iteration: {"teacher/x": {"AP50": 1.0}})
     cfg = tiny_cfg("SOLVER.MAX_ITER", 1, "CHECKPOINT.BEST_ON", "AP50", "DATASETS.TARGET", ())
     with pytest.raises(UserError, match=r"'AP50' is not one of the metrics, e\.g\. teacher/x/AP50"):
         AdaptationTrainer(cfg).train()

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from mic_det.engine.demo import ensure_toycity, run_demo
+from mic_det.engine.demo import DETECTION, ensure_toycity, run_demo
 from mic_det.engine.study import run_study
 from mic_det.errors import UserError
 from tests.conftest import TINY
@@ -16,7 +16,7 @@ SHORT = [*TINY, *("SOLVER.MAX_ITER", 4, "MODEL.MIC.BURN_IN", 2)]
 @pytest.fixture(scope="module")
 def demo(toycity, tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo")
-    return folder, run_demo(folder, SHORT)
+    return folder, run_demo(DETECTION, folder, SHORT)
 
 
 def test_demo_summary_has_the_promised_form(demo):
@@ -82,8 +82,8 @@ def test_toycity_is_made_once(tmp_path, monkeypatch):
 
     def make(root):
         made.append(root)
-        (root / "annotations").mkdir(parents=True)
-        (root / "annotations/instances_val_foggy_all.json").touch()
+        (root / "toycity/annotations").mkdir(parents=True)
+        (root / "toycity/annotations/instances_val_foggy_all.json").touch()
 
-    assert ensure_toycity(make) == ensure_toycity(make) == tmp_path / "toycity"
-    assert made == [tmp_path / "toycity"]
+    assert ensure_toycity(make) == ensure_toycity(make) == tmp_path
+    assert made == [tmp_path]

@@ -59,7 +59,7 @@ def test_the_teacher_moves_before_the_student_and_never_by_gradient(tiny_cfg):
         trainer.iter = 1
         trainer.run_step()
     torch.testing.assert_close(teacher.state_dict()[name], 0.75 * start + 0.25 * after_one)
-    ids = {id(p) for group in trainer.optimizer.param_groups for p in group["params"]}
+    ids = {id(p) for group in trainer.optimizers["optimizer"].param_groups for p in group["params"]}
     assert not any(id(p) in ids for p in trainer.core.teacher.parameters())
 
 
@@ -146,7 +146,7 @@ def test_momentum_sgd_equals_torchs_plain_sgd(tiny_cfg):
     trainer = AdaptationTrainer(cfg)
     name, parameter = next((n, p) for n, p in trainer.core.student.named_parameters() if "lateral" in n)
     plain = torch.nn.Parameter(parameter.detach().clone())
-    group = next(g for g in trainer.optimizer.param_groups if any(p is parameter for p in g["params"]))
+    group = next(g for g in trainer.optimizers["optimizer"].param_groups if any(p is parameter for p in g["params"]))
     reference = torch.optim.SGD([plain], lr=group["lr"], momentum=group["momentum"], weight_decay=group["weight_decay"])
     for _ in range(3):
         steps(trainer, 1)

@@ -13,7 +13,7 @@ from pycocotools.cocoeval import COCOeval
 from mic_det.data.coco import load_json
 from mic_det.evaluation import BoxEvaluator
 from mic_det.evaluation.coco import coco_metrics
-from mic_det.evaluation.run import record_results
+from mic_det.evaluation.networks import record_results
 
 
 def write_truth(path, boxes, categories=2):

@@ -10,9 +10,10 @@ import mic_det
 from mic_det.adaptation import AdaptationBatch
 from mic_det.engine import AdaptationTrainer
 from mic_det.errors import UserError
-from mic_det.evaluation import evaluate_detector
+from mic_det.evaluation import evaluate_network
 from mic_det.modeling.sample_weights import SampleWeights
 from mic_det.modeling.students.two_stage import best_of_batch
+from mic_det.tasks import task_of
 from tests.conftest import REPOSITORY
 from tests.modeling.test_detector import sample
 from tests.modeling.test_sample_weights import make_labels
@@ -50,7 +51,7 @@ def test_config_trains_two_iterations_and_evaluates(datasets, tmp_path, name):
         key for key, value in trainer.core.student.named_parameters() if key in before and not torch.equal(before[key], value)
     ]
     assert any(key.startswith("backbone") for key in moved) and not all(key.startswith("backbone") for key in moved)
-    metrics = evaluate_detector(cfg, trainer.core.network("teacher"), "toycity_val")
+    metrics = evaluate_network(task_of(cfg), cfg, trainer.core.network("teacher"), "toycity_val")
     assert 0 <= metrics["AP50"] <= 100
     assert ("mask_AP50" in metrics) == (name == "mask_rcnn")
 

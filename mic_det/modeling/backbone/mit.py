@@ -33,7 +33,9 @@ class MiT(Backbone):
         """
         super().__init__()
         if variant not in VARIANTS:
-            raise UserError(f"MODEL.MIT.VARIANT: '{variant}' is not one of {', '.join(VARIANTS)}.{did_you_mean(variant, VARIANTS)}")
+            raise UserError(
+                f"MODEL.MIT.VARIANT: '{variant}' is not one of {', '.join(VARIANTS)}.{did_you_mean(variant, VARIANTS)}"
+            )
         channels, depths = VARIANTS[variant]
         self.stages = build_stages(channels, depths, drop_path)
         self.channels = dict(zip(("stage1", "stage2", "stage3", "stage4"), channels, strict=True))

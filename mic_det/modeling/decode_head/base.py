@@ -88,7 +88,5 @@ def select_features(cfg, input_shape):
     names = cfg.MODEL.SEM_SEG_HEAD.IN_FEATURES
     missing = [name for name in names if name not in input_shape]
     if missing:
-        raise UserError(
-            f"MODEL.SEM_SEG_HEAD.IN_FEATURES names '{missing[0]}', but the backbone gives {', '.join(input_shape)}."
-        )
+        raise UserError(f"MODEL.SEM_SEG_HEAD.IN_FEATURES names '{missing[0]}', but the backbone gives {', '.join(input_shape)}.")
     return {name: input_shape[name] for name in names}
