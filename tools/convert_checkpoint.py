@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Convert checkpoints between mic-det, plain detectron2 and the published MIC/SADA code.
+"""Convert checkpoints between mic-det, plain detectron2 and the published MIC code (detection and segmentation).
 
 python tools/convert_checkpoint.py model_final.pth mic.pth                                  # any layout to mic-det's
 python tools/convert_checkpoint.py published.pth mic.pth --teacher-file published_teacher.pth
@@ -43,9 +43,10 @@ def main():
     if args.config_file and not args.published:
         cfg = open_config(args.config_file, args.overrides)
         conversion.check_fit(cfg, state, args.allow_unmatched)
-        if args.model:
+        stock = conversion.stock_config(cfg, args.output) if args.model else None
+        if stock:
             config = Path(args.output).with_suffix(".yaml")
-            config.write_text(conversion.stock_config(cfg, args.output).dump())
+            config.write_text(stock.dump())
             print(f"Wrote {config}.")
     torch.save({"model": state}, args.output)
     print(f"Wrote {len(state)} entries to {args.output}.")

@@ -1,17 +1,20 @@
 #!/usr/bin/env python
-"""Detect objects in an image, a folder of images or a video.
+"""Detect objects in, or label every pixel of, an image, a folder of images or a video.
 
     python tools/predict.py --config-file configs/toycity.yaml --input street.jpg --output output/predictions \
         MODEL.WEIGHTS output/toycity/model_final.pth
 
-Writes drawn images (or a video), detections.json in COCO results format, and images.json, which names its image ids.
+Detection writes drawn images (or a video), detections.json in COCO results format, and images.json, which names its image
+ids. Segmentation writes one folder each of overlays, colours, training classes and, for the 19 Cityscapes classes, label ids.
 """
 
 import argparse
 
 from mic_det.engine.predict import predict
+from mic_det.engine.predict_labels import predict_labels
 from mic_det.engine.run import load_model
 from mic_det.engine.setup import open_config
+from mic_det.modeling import MaskedConsistencySegmentor
 from mic_det.tooling import run_tool
 
 
@@ -21,10 +24,17 @@ def main():
     parser.add_argument("--input", required=True, help="image, folder or video")
     parser.add_argument("--output", required=True, help="folder to write")
     parser.add_argument("--min-score", type=float, default=0.5, help="least score that is drawn; the JSON holds all")
+    parser.add_argument("--hrda-out", choices=("lr", "hr", "att"), help="HRDA: context or details alone, or the attention")
+    parser.add_argument("--flat", action="store_true", help="segmentation: write all images of a kind to one folder")
     parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="config overrides")
     args = parser.parse_intermixed_args()
-    cfg = open_config(args.config_file, args.overrides)
-    count, unreadable = predict(cfg, load_model(cfg, cfg.MODEL.WEIGHTS), args.input, args.output, args.min_score)
+    hrda = ("MODEL.HRDA.OUTPUT", args.hrda_out) if args.hrda_out else ()
+    cfg = open_config(args.config_file, (*args.overrides, *hrda))
+    model = load_model(cfg, cfg.MODEL.WEIGHTS)
+    if isinstance(model, MaskedConsistencySegmentor):
+        count, unreadable = predict_labels(cfg, model, args.input, args.output, args.flat)
+    else:
+        count, unreadable = predict(cfg, model, args.input, args.output, args.min_score)
     for name in unreadable:
         print(f"unreadable: {name}")
     print(f"{count} images written to {args.output}")

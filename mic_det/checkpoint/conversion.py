@@ -6,8 +6,10 @@ import torch
 from detectron2.config import get_cfg
 from detectron2.modeling import build_model
 
-from mic_det.checkpoint.published import from_published, is_published, to_published
-from mic_det.checkpoint.weights import ALIGNMENT, is_mic_checkpoint, read_weights
+from mic_det.checkpoint import published, published_segmentation
+from mic_det.checkpoint.published import is_published
+from mic_det.checkpoint.published_segmentation import is_published_segmentation, networks_of
+from mic_det.checkpoint.weights import ALIGNMENT, EXTRAS, is_mic_checkpoint, read_weights
 from mic_det.config import known_keys
 from mic_det.errors import UserError
 from mic_det.modeling import backbone
@@ -33,24 +35,43 @@ def part(state, prefix):
 
 
 def read_models(path, allow_unmatched=False):
-    """(student, teacher, alignment) state dicts of a checkpoint in any of the three layouts; one model serves as both."""
+    """(student, teacher, extras) state dicts of a checkpoint in any of the three layouts; one model serves as both.
+
+    The extras are what EXTRAS names: domain classifiers, features that distances are measured to and so on.
+    """
     state = {name: torch.as_tensor(value) for name, value in read_weights(path)["model"].items()}
     if is_mic_checkpoint(state):
-        return (*(part(state, prefix) for prefix in PREFIXES.values()), part(state, ALIGNMENT))
+        return (*(part(state, prefix) for prefix in PREFIXES.values()), extras_of(state))
+    if is_published_segmentation(state):
+        return read_segmentation(state, path, allow_unmatched)
     if is_published(state):
-        state, unknown = from_published(state)
+        state, unknown = published.from_published(state)
         check_unmatched(unknown, allow_unmatched, path)
-    alignment = part(state, ALIGNMENT)
-    plain = {name: value for name, value in state.items() if not name.startswith(ALIGNMENT)}
-    return plain, plain, alignment
+    plain = {name: value for name, value in state.items() if not name.startswith(EXTRAS)}
+    return plain, plain, extras_of(state)
+
+
+def extras_of(state):
+    return {name: value for name, value in state.items() if name.startswith(EXTRAS)}
+
+
+def read_segmentation(state, path, allow_unmatched):
+    """`read_models` of a published segmentation checkpoint: with a teacher only when it is one of a training run."""
+    found = {}
+    for network, own in networks_of(state).items():
+        found[network], unknown = published_segmentation.from_published(own)
+        check_unmatched(unknown, allow_unmatched, f"{path} ({network})")
+    encoder = part(found.get("feature_distance", {}), "backbone.")
+    extras = {f"feature_distance.backbone.{name}": value for name, value in encoder.items()}
+    return found["student"], found.get("teacher", found["student"]), extras
 
 
 def mic_checkpoint(path, teacher_path=None, allow_unmatched=False):
     """A mic-det state dict from any checkpoint; with `teacher_path`, that file's model is the teacher."""
-    student, teacher, alignment = read_models(path, allow_unmatched)
+    student, teacher, extras = read_models(path, allow_unmatched)
     if teacher_path:
         teacher = read_models(teacher_path, allow_unmatched)[1]
-    parts = ((PREFIXES["student"], student), (PREFIXES["teacher"], teacher), (ALIGNMENT, alignment))
+    parts = ((PREFIXES["student"], student), (PREFIXES["teacher"], teacher), ("", extras))
     return {f"{prefix}{name}": value for prefix, state in parts for name, value in state.items()}
 
 
@@ -61,10 +82,15 @@ def plain_checkpoint(path, model, allow_unmatched=False):
 
 
 def published_checkpoint(path, model, allow_unmatched=False):
-    """The "student" or "teacher", and the domain classifiers, in the published naming."""
-    student, teacher, alignment = read_models(path, allow_unmatched)
-    state = {**(student if model == "student" else teacher), **{f"{ALIGNMENT}{name}": value for name, value in alignment.items()}}
-    state, unknown = to_published(state)
+    """The "student" or "teacher", and a detector's domain classifiers, in the published naming."""
+    student, teacher, extras = read_models(path, allow_unmatched)
+    state = student if model == "student" else teacher
+    if any(name.startswith("sem_seg_head.") for name in state):
+        state, unknown = published_segmentation.to_published(state)
+        state = {f"model.{name}": value for name, value in state.items()}
+    else:
+        alignment = {name: value for name, value in extras.items() if name.startswith(ALIGNMENT)}
+        state, unknown = published.to_published({**state, **alignment})
     check_unmatched(unknown, allow_unmatched, path)
     return state
 
@@ -74,17 +100,19 @@ def check_fit(cfg, state, allow_unmatched=False):
     model = build_model(cfg)
     own = (model if is_mic_checkpoint(state) else model.student).state_dict()
     wrong = set(own) ^ set(state) | {name for name in set(own) & set(state) if own[name].shape != state[name].shape}
-    if not cfg.MODEL.MIC.ALIGN.ENABLED:
-        wrong = {name for name in wrong if not name.startswith(ALIGNMENT)}
+    optional = tuple(extra for extra in EXTRAS if extra != ALIGNMENT or not cfg.MODEL.MIC.ALIGN.ENABLED)
+    wrong = {name for name in wrong if not name.startswith(optional)}
     check_unmatched(wrong, allow_unmatched, "the checkpoint or the configured model")
 
 
 def stock_config(cfg, weights):
-    """The student's config without mic-det's keys, for detectron2's own tools.
+    """The student's config without mic-det's keys, for detectron2's own tools; None when only mic-det has such a student.
 
     Raises:
         UserError: when the student has a backbone that only mic-det registers.
     """
+    if cfg.MODEL.META_ARCHITECTURE == "MaskedConsistencySegmentor":
+        return None
     if cfg.MODEL.BACKBONE.NAME in backbone.__all__:
         raise UserError(f"Stock detectron2 has no {cfg.MODEL.BACKBONE.NAME}: use the checkpoint where mic_det is imported.")
     stock = get_cfg()

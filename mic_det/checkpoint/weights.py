@@ -8,11 +8,20 @@ from detectron2.checkpoint.catalog import ModelCatalog
 from iopath.common.file_io import PathManager as IoPathManager
 
 from mic_det.checkpoint import files
+from mic_det.checkpoint.encoders import encoder_weights, is_public_encoder
 from mic_det.checkpoint.pickles import load_pickle
 from mic_det.checkpoint.published import is_published
+from mic_det.checkpoint.published_segmentation import is_published_segmentation
 from mic_det.errors import UserError
 
 ALIGNMENT = "alignment."
+# Parts of a meta-architecture beside student and teacher, which a run may have or not.
+EXTRAS = (ALIGNMENT, "feature_distance.", "discriminator.", "mask_teacher.")
+# Where weights come from that detectron2 does not know: (part of the file's name, source).
+SOURCES = (
+    ("mit_b", "the folder `pretrained_models` that NVlabs/SegFormer's README links (not `trained_models`)"),
+    ("resnet101_v1c", "https://download.openmmlab.com/pretrain/third_party/resnet101_v1c-e67eebb6.pth"),
+)
 logger = logging.getLogger(__name__)
 DETECTRON2_SOURCE = "https://dl.fbaipublicfiles.com/detectron2/"
 
@@ -29,8 +38,11 @@ def public_source(path):
 def find(path, download=False):
     """Local file of MODEL.WEIGHTS; remote ones come from iopath's cache and are fetched only when `download` is set."""
     if "://" not in path:
+        if Path(path).is_dir() and hugging_face_file(path):
+            return str(hugging_face_file(path))
         if not Path(path).is_file():
-            raise UserError(f"MODEL.WEIGHTS: {path} does not exist; set it to a checkpoint, or to '' for random weights.")
+            source = next((f" It comes from {place}." for part, place in SOURCES if part in Path(path).name), "")
+            raise UserError(f"MODEL.WEIGHTS: {path} does not exist; set it to a checkpoint, or to '' for random weights.{source}")
         return path
     url = public_source(path)
     cached = cache_file(url)
@@ -51,6 +63,12 @@ def find(path, download=False):
         raise UserError(f"MODEL.WEIGHTS: {url} could not be fetched ({error}); download it and set the local path.") from error
 
 
+def hugging_face_file(folder):
+    """The weights in a Hugging Face model folder, or None."""
+    files = (Path(folder) / name for name in ("model.safetensors", "pytorch_model.bin"))
+    return next((path for path in files if path.is_file()), None)
+
+
 def cache_file(url):
     """Where iopath keeps a downloaded URL."""
     from iopath.common.file_io import get_cache_dir
@@ -66,9 +84,13 @@ def read_weights(file):
     """
     if not Path(file).is_file():
         raise UserError(f"Checkpoint {file} does not exist.")
+    if str(file).endswith(".safetensors"):
+        from safetensors.torch import load_file
+
+        return {"model": load_file(file), "matching_heuristics": True}
     if not str(file).endswith(".pkl"):
         content = files.load(file)
-        state = dict(content.get("model", content))
+        state = dict(content.get("model", content.get("state_dict", content)))
         # Names that are not detectron2's are matched by their ends.
         return {"model": state, "matching_heuristics": not any(key.startswith("backbone.") for key in state)}
     content = load_pickle(file)
@@ -97,10 +119,14 @@ def load_weights(model, path, download=False):
     file = find(path, download)
     content = read_weights(file)
     if is_mic_checkpoint(content["model"]):
-        load_exactly(model, with_alignment_of(model, content["model"]), file)
+        load_exactly(model, with_extras_of(model, content["model"]), file)
         return
-    if is_published(content["model"]):
+    if is_published(content["model"]) or is_published_segmentation(content["model"]):
         raise UserError(f"MODEL.WEIGHTS: {file} is in the published code's layout: convert it with tools/convert_checkpoint.py.")
+    if is_public_encoder(content["model"]):
+        load_encoder(model.student.backbone, content["model"], file)
+        model.start_from_student()
+        return
     unmatched = DetectionCheckpointer(model.student)._load_model(content)
     missing = set(unmatched.missing_keys) if unmatched else set()
     if all(f"backbone.{name}" in missing for name in model.student.backbone.state_dict()):
@@ -109,12 +135,26 @@ def load_weights(model, path, download=False):
     logger.info("Loaded %s into student and teacher.", file)
 
 
-def with_alignment_of(model, state):
-    """A mic-det state dict with the model's own domain classifiers where it has none, and without those the model lacks."""
-    own = {name: value for name, value in model.state_dict().items() if name.startswith(ALIGNMENT)}
-    rest = {name: value for name, value in state.items() if name in own or not name.startswith(ALIGNMENT)}
-    if rest.keys() & own.keys() != own.keys():
-        logger.info("The checkpoint has no domain classifiers: alignment starts with new ones.")
+def load_encoder(backbone, state, file):
+    """Load a public encoder, and nothing else, into a backbone. Raises UserError when it does not fit."""
+    own, state = backbone.state_dict(), encoder_weights(state)
+    wrong = sorted(set(own) ^ set(state)) or sorted(name for name in own if own[name].shape != state[name].shape)
+    if wrong:
+        raise UserError(
+            f"MODEL.WEIGHTS: {file} does not fit the backbone {type(backbone).__name__}: {len(wrong)} entries differ, e.g. "
+            f"{wrong[0]}. Set MODEL.MIT.VARIANT or MODEL.RESNETS.DEPTH to the file's."
+        )
+    backbone.load_state_dict(state)
+    logger.info("Loaded the encoder %s.", file)
+
+
+def with_extras_of(model, state):
+    """A mic-det state dict with the model's own extras (EXTRAS) where it has none, and without those the model lacks."""
+    own = {name: value for name, value in model.state_dict().items() if name.startswith(EXTRAS)}
+    rest = {name: value for name, value in state.items() if name in own or not name.startswith(EXTRAS)}
+    missing = sorted({name.split(".")[0] for name in own.keys() - rest.keys()})
+    if missing:
+        logger.warning("The checkpoint has no %s: training would start with new ones.", " and no ".join(missing))
     return {**own, **rest}
 
 

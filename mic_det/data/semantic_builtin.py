@@ -1,10 +1,13 @@
 """The segmentation datasets that mic-det knows by name; datasets/README.md says where they come from."""
 
+from pathlib import Path
+
 from mic_det.data import camvid
 from mic_det.data.catalog import resolve
 from mic_det.data.cityscapes import fog_name
 from mic_det.data.label_ids import CLASSES, COLOURS
 from mic_det.data.semantic import find_images, find_pairs, register_segmentation
+from mic_det.errors import UserError
 from mic_det.toycity.writer import DEFAULT_BETAS
 
 
@@ -67,25 +70,37 @@ def register_semantic():
         register_camvid(split)
 
 
+def adverse_images(root, split, cure=""):
+    """ACDC's or Dark Zurich's images: `rgb_anon/<condition>/<split>/...`, or `rgb_anon/<split>/...` as the published code has it.
+
+    Raises:
+        UserError: when there are none.
+    """
+    found = find_images(Path(root) / "rgb_anon", "_rgb_anon.png", cure)
+    # Dark Zurich's day and twilight images, and ACDC's clear ones ("_ref"), are references, not target.
+    own = [path for path in found if {split, "day", "twilight", f"{split}_ref"} & set(path.parts) == {split}]
+    if not own:
+        raise UserError(f"No {split} image *_rgb_anon.png below {root}/rgb_anon.{cure}")
+    return own
+
+
+def adverse_pairs(root, split, cure=""):
+    """(image, label) paths of `adverse_images`."""
+    pairs = []
+    for path in adverse_images(root, split, cure):
+        relative = str(path.relative_to(Path(root) / "rgb_anon"))
+        pairs.append((path, Path(root) / "gt" / relative.replace("_rgb_anon.png", "_gt_labelTrainIds.png")))
+    return pairs
+
+
 def register_adverse(prefix, root, splits, prepare):
-    """ACDC and Dark Zurich: `rgb_anon/<condition>/<split>/...`, or `rgb_anon/<split>/...` as the published code has it."""
-
-    def images(split):
-        found = find_images(resolve(root) / "rgb_anon", "_rgb_anon.png", f" Check it with: {prepare}.")
-        # Dark Zurich's day and twilight images are references, not target.
-        return [path for path in found if split in path.parts and not {"day", "twilight"} & set(path.parts)]
-
-    def pairs(split):
-        labels = []
-        for path in images(split):
-            relative = path.relative_to(resolve(root) / "rgb_anon")
-            labels.append((path, resolve(root) / "gt" / str(relative).replace("_rgb_anon.png", "_gt_labelTrainIds.png")))
-        return labels
-
+    cure = f" Check it with: {prepare}."
     for split in splits:
         register_segmentation(
-            *(f"{prefix}_{split}", lambda split=split: pairs(split), lambda split=split: images(split), CLASSES, COLOURS),
-            lambda: resolve(root),
+            f"{prefix}_{split}",
+            lambda split=split: adverse_pairs(resolve(root), split, cure),
+            lambda split=split: adverse_images(resolve(root), split, cure),
+            *(CLASSES, COLOURS, lambda: resolve(root)),
         )
 
 

@@ -99,25 +99,40 @@ def predict_images(predictor, source, output, names, min_score):
 
 
 def predict_video(predictor, source, output, names, min_score):
+    detections, frames = [], []
+
+    def draw(frame):
+        instances = predictor(frame)
+        frames.append({"id": len(frames), "file_name": str(source), "height": frame.shape[0], "width": frame.shape[1]})
+        detections.extend(instances_to_coco_json(instances, frames[-1]["id"]))
+        return drawn(frame, instances, names, min_score)
+
+    redraw_video(source, output / f"{Path(source).stem}.mp4", draw)
+    return detections, frames, []
+
+
+def redraw_video(source, target, draw):
+    """Write a video whose frames are `draw(frame)`, BGR uint8 in and out. Returns the number of frames.
+
+    Raises:
+        UserError: when `source` cannot be opened.
+    """
     capture = cv2.VideoCapture(str(source))
     if not capture.isOpened():
         raise UserError(f"--input {source} cannot be opened as a video.")
-    detections, frames, writer = [], [], None
-    target = output / f"{Path(source).stem}.mp4"
+    count, writer = 0, None
     rate = capture.get(cv2.CAP_PROP_FPS) or 25
     with tqdm(total=int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) or None, unit="frame", disable=None) as progress:
         while True:
             found, frame = capture.read()
             if not found:
                 break
-            instances = predictor(frame)
-            frames.append({"id": len(frames), "file_name": str(source), "height": frame.shape[0], "width": frame.shape[1]})
-            detections += instances_to_coco_json(instances, frames[-1]["id"])
-            picture = np.ascontiguousarray(drawn(frame, instances, names, min_score))
+            picture = np.ascontiguousarray(draw(frame))
             writer = writer or cv2.VideoWriter(str(target), cv2.VideoWriter_fourcc(*"mp4v"), rate, picture.shape[1::-1])
             writer.write(picture)
+            count += 1
             progress.update()
     capture.release()
     if writer:
         writer.release()
-    return detections, frames, []
+    return count

@@ -1,0 +1,137 @@
+"""Names of the published MIC, HRDA and DAFormer segmentation checkpoints (mmsegmentation) against ours.
+
+Every tensor of a network has a counterpart, but for the classifier that mmsegmentation's SegFormer head creates and never uses.
+"""
+
+import re
+
+from mic_det.checkpoint.encoders import join_key_values, mit_names, resnet_names, split_key_values
+
+HEADS = {
+    "decode_head.head.": "sem_seg_head.",
+    "decode_head.scale_attention.": "scale_attention.",
+    "decode_head.": "sem_seg_head.",
+}
+# Of a training checkpoint; a published one has only the first.
+NETWORKS = {"student": "model.", "teacher": "ema_model.", "feature_distance": "imnet_model."}
+SEGFORMER_CHANNELS = 768
+BRANCHES, LEVELS = 5, 4
+
+
+def conv(there, here):
+    """A convolution with its normalisation."""
+    return {f"{there}.conv": here, f"{there}.bn": f"{here}.norm"}
+
+
+def separable(there, here):
+    return {**conv(f"{there}.depthwise_conv", f"{here}.depthwise"), **conv(f"{there}.pointwise_conv", f"{here}.pointwise")}
+
+
+def aspp(there, here):
+    """Plain and separable branches, and the convolution that joins them."""
+    names = conv(f"{there}bottleneck", f"{here}.bottleneck")
+    for branch in range(BRANCHES):
+        names |= conv(f"{there}aspp_modules.{branch}", f"{here}.branches.{branch}")
+        names |= separable(f"{there}aspp_modules.{branch}", f"{here}.branches.{branch}")
+    return names
+
+
+def daformer_names():
+    names = {f"embed_layers.{level}.proj": f"embeddings.{level}.proj" for level in range(LEVELS)}
+    return {**names, **aspp("fuse_layer.", "fuse"), **conv("fuse_layer", "fuse"), "conv_seg": "classifier"}
+
+
+def segformer_names():
+    names = {f"linear_c.{level}.proj": f"embeddings.{level}.proj" for level in range(LEVELS)}
+    return {**names, **conv("linear_fuse", "fuse"), "linear_pred": "classifier"}
+
+
+def deeplabv2_names():
+    return {f"aspp_modules.{branch}.conv": f"branches.{branch}" for branch in range(BRANCHES)}
+
+
+def deeplabv3plus_names():
+    refine = {**separable("sep_bottleneck.0", "refine.0"), **separable("sep_bottleneck.1", "refine.1")}
+    pool, low_level = conv("image_pool.1", "aspp.image_pool"), conv("c1_bottleneck", "low_level")
+    return {**aspp("", "aspp"), **pool, **low_level, **refine, "conv_seg": "classifier"}
+
+
+def published_head(names):
+    """Names of the published decoder that has such entries."""
+    if any(name.startswith("linear_c.") for name in names):
+        return segformer_names()
+    if any(name.startswith("sep_bottleneck.") for name in names):
+        return deeplabv3plus_names()
+    return daformer_names() if any(name.startswith("embed_layers.") for name in names) else deeplabv2_names()
+
+
+def own_head(state):
+    """The same for a head's state dict in our names."""
+    if any(name.startswith("refine.") for name in state):
+        return deeplabv3plus_names()
+    if not any(name.startswith("embeddings.") for name in state):
+        return deeplabv2_names()
+    fused = state.get("fuse.weight")
+    return segformer_names() if fused is not None and len(fused) == SEGFORMER_CHANNELS else daformer_names()
+
+
+def is_published_segmentation(state):
+    return any(re.match(r"(module\.)?(model\.)?decode_head\.", name) for name in state)
+
+
+def rename(state, names):
+    """(state with new names, names without counterpart)."""
+    renamed, unknown = {}, []
+    for name, value in state.items():
+        module, _, leaf = name.rpartition(".")
+        if module in names:
+            renamed[f"{names[module]}.{leaf}"] = value
+        else:
+            unknown.append(name)
+    return renamed, unknown
+
+
+def part(state, prefix):
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
+def networks_of(state):
+    """{"student": state dict, and, in a training checkpoint, "teacher" and "feature_distance"} in the published naming."""
+    state = {name.removeprefix("module."): value for name, value in state.items()}
+    found = {network: part(state, prefix) for network, prefix in NETWORKS.items()}
+    if not found["student"]:
+        found["student"] = state  # without the wrapper
+    return {network: own for network, own in found.items() if own}
+
+
+def from_published(state):
+    """One network in the published naming -> (our state dict, unknown names)."""
+    renamed, unknown = rename(part(state, "backbone."), {**mit_names(), **resnet_names()})
+    converted = {f"backbone.{name}": value for name, value in split_key_values(renamed).items()}
+    unknown, taken = [f"backbone.{name}" for name in unknown], {f"backbone.{name}" for name in part(state, "backbone.")}
+    for there, here in HEADS.items():
+        own = {name.removeprefix(there): value for name, value in state.items() if name.startswith(there) and name not in taken}
+        if not own:
+            continue
+        taken |= {f"{there}{name}" for name in own}
+        renamed, strange = rename(own, published_head(own))
+        converted |= {f"{here}{name}": value for name, value in renamed.items()}
+        is_segformer = any(name.startswith("linear_pred.") for name in own)
+        unknown += [f"{there}{name}" for name in strange if not (is_segformer and name.startswith("conv_seg."))]
+    return converted, unknown + sorted(set(state) - taken)
+
+
+def to_published(state):
+    """Our state dict of one network -> (published naming, unknown names)."""
+    encoder = {here: there for there, here in {**mit_names(), **resnet_names()}.items()}
+    renamed, unknown = rename(join_key_values(part(state, "backbone.")), encoder)
+    converted = {f"backbone.{name}": value for name, value in renamed.items()}
+    unknown = [f"backbone.{name}" for name in unknown]
+    multi_resolution = any(name.startswith("scale_attention.") for name in state)
+    heads = {"sem_seg_head.": "decode_head.head." if multi_resolution else "decode_head."}
+    for here, there in {**heads, "scale_attention.": "decode_head.scale_attention."}.items():
+        own = part(state, here)
+        renamed, strange = rename(own, {ours: theirs for theirs, ours in own_head(own).items()})
+        converted |= {f"{there}{name}": value for name, value in renamed.items()}
+        unknown += [f"{here}{name}" for name in strange]
+    return converted, unknown

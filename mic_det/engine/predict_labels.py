@@ -1,0 +1,96 @@
+"""Running a trained segmentation network on images, folders and videos."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from mic_det.data.catalog import class_names
+from mic_det.data.label_ids import CITYSCAPES_IDS, CLASSES
+from mic_det.data.semantic_mapper import SegmentationTestMapper
+from mic_det.engine.predict import VIDEO_SUFFIXES, find_images, redraw_video
+from mic_det.errors import UserError
+from mic_det.reporting.semantic_pictures import colour_labels, colours_of, overlay
+
+LABEL_IDS = np.full(256, 0, dtype=np.uint8)
+LABEL_IDS[: len(CITYSCAPES_IDS)] = CITYSCAPES_IDS
+
+
+class LabelPredictor:
+    """Labels every pixel of BGR uint8 images with the teacher or student that MODEL.MIC.INFERENCE names."""
+
+    def __init__(self, cfg, model):
+        self.model = model.eval()
+        self.mapper = SegmentationTestMapper(cfg)
+        self.is_rgb = cfg.INPUT.FORMAT == "RGB"
+
+    @torch.inference_mode()
+    def __call__(self, image):
+        """HxWx3 BGR -> KxHxW probabilities, or 1xHxW attention with MODEL.HRDA.OUTPUT att."""
+        image = image[..., ::-1] if self.is_rgb else image
+        return self.model([self.mapper.prepare(np.ascontiguousarray(image))])[0]["sem_seg"]
+
+
+def label_pictures(image, scores, colours, label_ids):
+    """{kind: picture} of one BGR image: labels in colours, over the image, as training classes and as dataset ids.
+
+    Args:
+        scores: KxHxW, or one channel of attention in [0, 1].
+        label_ids: also give Cityscapes label ids.
+    """
+    if len(scores) == 1:
+        return {"attention": (255 * scores[0].clamp(0, 1)).byte().cpu().numpy()}
+    labels = scores.argmax(dim=0).byte().cpu().numpy()
+    pictures = {
+        "overlay": np.ascontiguousarray(overlay(image[..., ::-1], labels, colours)[..., ::-1]),
+        "colour": np.ascontiguousarray(colour_labels(labels, colours)[..., ::-1]),
+        "train_ids": labels,
+    }
+    return {**pictures, **({"label_ids": LABEL_IDS[labels]} if label_ids else {})}
+
+
+def predict_labels(cfg, model, source, output, flat=False):
+    """Write `<output>/{overlay,colour,train_ids,label_ids}/<image name>.png`; a video gives one drawn video.
+
+    Training classes and label ids are one-channel images at the image's own size, as the servers of ACDC and Dark Zurich
+    (training classes) and Cityscapes (label ids, for the 19 classes only) take them.
+
+    Args:
+        source: an image, a folder of images or a video.
+        flat: leave out the folders between `source` and the images.
+
+    Returns:
+        (number of images or frames, names of unreadable files).
+
+    Raises:
+        UserError: when the input does not exist, is of no known kind, or nothing in it can be read.
+    """
+    output, predictor, colours = Path(output), LabelPredictor(cfg, model), colours_of(cfg)
+    names = class_names(cfg.DATASETS.TRAIN[0], cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES)
+    if Path(source).suffix.lower() in VIDEO_SUFFIXES:
+        output.mkdir(parents=True, exist_ok=True)
+
+        def draw(frame):
+            pictures = label_pictures(frame, predictor(frame), colours, label_ids=False)
+            return pictures["overlay"] if "overlay" in pictures else cv2.cvtColor(pictures["attention"], cv2.COLOR_GRAY2BGR)
+
+        return redraw_video(source, output / f"{Path(source).stem}.mp4", draw), []
+    count, unreadable = 0, []
+    base = Path(source) if Path(source).is_dir() else Path(source).parent
+    for file in tqdm(find_images(source), unit="image", disable=None):
+        image = cv2.imread(str(file))
+        if image is None:
+            unreadable.append(str(file))
+            continue
+        relative = Path(file.name) if flat else file.relative_to(base)
+        pictures = label_pictures(image, predictor(image), colours, tuple(names) == CLASSES)
+        for kind, picture in pictures.items():
+            target = (output / kind / relative).with_suffix(".png")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(target), picture)
+        count += 1
+    if not count:
+        raise UserError(f"Nothing in {source} could be read.")
+    return count, unreadable
