@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import mic_det
-from mic_det.toycity.dataset import make_toycity
+from mic_det.toycity.dataset import make_toycity, make_toycity_segmentation
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED_CAMVID = REPOSITORY.parent / "shared/data/camvid"
@@ -31,11 +31,22 @@ TINY = [
 ]
 
 
+# The same for segmentation.
+TINY_SEGMENTATION = [
+    *("MODEL.DEVICE", "cpu", "SEED", 3, "DATALOADER.NUM_WORKERS", 0, "LOG.PERIOD", 1),
+    *("MODEL.SEM_SEG_HEAD.CONVS_DIM", 32, "INPUT.CROP.SIZE", (64, 128), "DATASETS.RARE_CLASSES.MIN_PIXELS", 5),
+    *("MODEL.MIC.BURN_IN", 0, "SOLVER.IMS_PER_BATCH", 2, "SOLVER.TARGET_IMS_PER_BATCH", 2),
+    # An untrained network is never sure.
+    *("MODEL.MIC.PSEUDO_LABELS.THRESHOLD", 0.06),
+]
+
+
 @pytest.fixture(scope="session")
 def toycity(tmp_path_factory):
-    """The datasets' folder with a ToyCity of 8 + 4 scenes of 128x64, as DETECTRON2_DATASETS."""
+    """The datasets' folder with a ToyCity of 8 + 4 scenes of 128x64 for either task, as DETECTRON2_DATASETS."""
     root = tmp_path_factory.mktemp("datasets")
     make_toycity(root / "toycity", train=8, val=4, size=(128, 64), workers=1, masks=True)
+    make_toycity_segmentation(root, train=8, val=4, size=(128, 64), workers=1)
     os.environ["DETECTRON2_DATASETS"] = str(root)
     return root
 
@@ -52,6 +63,17 @@ def tiny_cfg(datasets, tmp_path):
 
     def build(*overrides, name="toycity_mic"):
         options = [*TINY, "OUTPUT_DIR", str(tmp_path / "run"), *overrides]
+        return mic_det.load_config(REPOSITORY / f"configs/{name}.yaml", options)
+
+    return build
+
+
+@pytest.fixture
+def tiny_seg_cfg(datasets, tmp_path):
+    """config(*overrides, name="toycity_seg_mic_daformer") -> tiny config that writes to a temporary folder."""
+
+    def build(*overrides, name="toycity_seg_mic_daformer"):
+        options = [*TINY_SEGMENTATION, "OUTPUT_DIR", str(tmp_path / "run"), *overrides]
         return mic_det.load_config(REPOSITORY / f"configs/{name}.yaml", options)
 
     return build

@@ -69,3 +69,27 @@ def test_unchanged_images_are_returned_exactly_and_input_is_not_modified():
 @pytest.mark.parametrize("size", [(1, 1), (2, 9), (3, 3)])
 def test_tiny_images_can_be_blurred(size):
     assert gaussian_blur(torch.rand(1, 3, *size), torch.tensor([1.0])).shape == (1, 3, *size)
+
+
+def test_kornias_operations_have_their_own_meaning(monkeypatch):
+    """Additive brightness, contrast about 0, HSV saturation and up to +-strength of the colour circle, in a drawn order."""
+    from colorsys import hsv_to_rgb, rgb_to_hsv
+
+    from mic_det.adaptation.photometric import kornia_jitter, scale_saturation
+
+    pixel = (0.6, 0.3, 0.2)
+    image = torch.tensor(pixel).view(1, 3, 1, 1)
+    hue, saturation, value = rgb_to_hsv(*pixel)
+    for factor in (0.5, 1.2, 3.0):
+        expected = torch.tensor(hsv_to_rgb(hue, min(saturation * factor, 1), value)).view(1, 3, 1, 1)
+        torch.testing.assert_close(scale_saturation(image, factor), expected)
+
+    def only(kind, amount):
+        factors = torch.zeros(4, 1)
+        factors[kind] = amount
+        monkeypatch.setattr(torch.Tensor, "uniform_", lambda self, low, high: self.copy_(factors))
+        return kornia_jitter(image, 0.2).flatten().tolist()
+
+    assert only(0, 0.2) == pytest.approx([0.8, 0.5, 0.4])
+    assert only(1, 0.2) == pytest.approx([0.72, 0.36, 0.24])
+    assert only(3, 0.2) == pytest.approx(hsv_to_rgb((hue + 0.2) % 1, saturation, value), abs=1e-5)

@@ -78,3 +78,19 @@ def test_state_survives_saving_and_copy_from_restores_equality():
 def test_impossible_alpha_is_refused(alpha):
     with pytest.raises(ValueError, match="alpha"):
         EMATeacher(make_student(), alpha)
+
+
+def test_published_teachers_normalise_with_their_batch_and_keep_their_buffers():
+    student = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2), nn.Dropout(0.5))
+    teacher = EMATeacher(student, alpha=0.5, batch_statistics=True)
+    teacher.train()
+    assert teacher.model[1].training and not teacher.model[2].training and not teacher.model.training
+    images = 3 + 2 * torch.randn(8, 1, 4, 4)
+    with torch.no_grad():
+        found = teacher.model(images)
+    torch.testing.assert_close(found.mean((0, 2, 3)), torch.zeros(2), atol=1e-5, rtol=0)
+    own = teacher.model[1].running_mean.clone()
+    student(images + 5)
+    teacher.update(student, 1)
+    assert torch.equal(teacher.model[1].running_mean, own) and not torch.equal(student[1].running_mean, own)
+    assert not teacher.eval().model[1].training

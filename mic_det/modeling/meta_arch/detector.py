@@ -42,7 +42,7 @@ class MaskedConsistencyDetector(nn.Module):
         """
         super().__init__()
         if inference not in ("teacher", "student"):
-            raise ValueError(f"MODEL.MIC.INFERENCE must be 'teacher' or 'student', got '{inference}'.")
+            raise UserError(f"MODEL.MIC.INFERENCE must be 'teacher' or 'student', got '{inference}'.")
         self.student = student
         self.adapter = adapter
         self.teacher = teacher

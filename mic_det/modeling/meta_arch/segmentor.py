@@ -78,9 +78,9 @@ class MaskedConsistencySegmentor(nn.Module):
         """
         super().__init__()
         if inference not in ("teacher", "student"):
-            raise ValueError(f"INFERENCE must be 'teacher' or 'student', got '{inference}'.")
+            raise UserError(f"MODEL.MIC.INFERENCE must be 'teacher' or 'student', got '{inference}'.")
         if masked_images not in MASKED_IMAGES:
-            raise ValueError(f"MASK.IMAGES must be one of {', '.join(MASKED_IMAGES)}, got '{masked_images}'.")
+            raise UserError(f"MODEL.MIC.MASK.IMAGES must be one of {', '.join(MASKED_IMAGES)}, got '{masked_images}'.")
         self.student = student
         self.teacher = teacher
         self.pseudo_labels = pseudo_labels
