@@ -160,7 +160,9 @@ def test_the_loss_equals_a_loop_over_pixels():
     half = labels.clone()
     half[:, :2] = 255
     published = pixel_cross_entropy(logits, half, mean_over_ignored=True)
-    assert published == pytest.approx(float(F.cross_entropy(logits, half, ignore_index=255)) * float((half != 255).float().mean()))
+    assert published == pytest.approx(
+        float(F.cross_entropy(logits, half, ignore_index=255)) * float((half != 255).float().mean())
+    )
     assert pixel_cross_entropy(logits, torch.full_like(labels, 255)) == 0
     smooth = pixel_cross_entropy(logits, F.interpolate(labels[:, None].float(), scale_factor=4)[:, 0].long())
     assert torch.isfinite(smooth)

@@ -47,7 +47,8 @@ HRDA = ("MODEL.MIC.STUDENT", "HRDA", "MODEL.HRDA.DETAIL_CROP", (32, 64))
 
 @pytest.mark.parametrize("student", [(), HRDA])
 @pytest.mark.parametrize(
-    "method", [(), ("MODEL.MIC.FEATURE_DISTANCE.WEIGHT", 0.5), ("MODEL.MIC.ADVERSARIAL.WEIGHT", 0.1, "MODEL.MIC.ENTROPY.WEIGHT", 0.1)]
+    "method",
+    [(), ("MODEL.MIC.FEATURE_DISTANCE.WEIGHT", 0.5), ("MODEL.MIC.ADVERSARIAL.WEIGHT", 0.1, "MODEL.MIC.ENTROPY.WEIGHT", 0.1)],
 )
 def test_sequential_and_summed_backward_give_equal_gradients(tiny_seg_cfg, batch, student, method):
     model = build(tiny_seg_cfg(*student, *method))

@@ -1,0 +1,124 @@
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mic_det.data.augmentation import ResizeToFit
+from mic_det.data.semantic import find_pairs, read_labels
+from mic_det.data.semantic_mapper import SegmentationMapper, SegmentationTestMapper, valid_mask
+from mic_det.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("shape", "box", "expected"),
+    [
+        ((1052, 1914), (1280, 720), (704, 1280)),
+        ((1052, 1914), (2560, 1440), (1407, 2560)),
+        ((760, 1280), (1280, 760), (760, 1280)),
+        ((1024, 2048), (1024, 512), (512, 1024)),
+        ((1080, 1920), (960, 540), (540, 960)),
+    ],
+)
+def test_published_sizes(shape, box, expected):
+    image = np.zeros((*shape, 3), np.uint8)
+    assert ResizeToFit(box).get_transform(image).apply_image(image).shape[:2] == expected
+
+
+def test_resizing_is_opencvs():
+    rng = np.random.default_rng(0)
+    image, labels = rng.integers(0, 256, (40, 60, 3), dtype=np.uint8), rng.integers(0, 19, (40, 60), dtype=np.uint8)
+    transform = ResizeToFit((30, 20)).get_transform(image)
+    np.testing.assert_array_equal(transform.apply_image(image), cv2.resize(image, (30, 20), interpolation=cv2.INTER_LINEAR))
+    np.testing.assert_array_equal(
+        transform.apply_segmentation(labels), cv2.resize(labels, (30, 20), interpolation=cv2.INTER_NEAREST)
+    )
+    smoothed = np.asarray(Image.fromarray(image).resize((30, 20), Image.BILINEAR))
+    assert np.abs(smoothed.astype(int) - transform.apply_image(image)).max() > 10  # PIL averages over more pixels
+
+
+@pytest.fixture
+def record(tmp_path):
+    """Every pixel's colour tells its label, so that image and label can be compared after any augmentation."""
+    labels = np.zeros((30, 40), np.uint8)
+    labels[:, 20:], labels[10:20, 5:15] = 1, 2
+    labels[0] = 255
+    image = np.zeros((30, 40, 3), np.uint8)
+    image[..., 0] = labels
+    cv2.imwrite(str(tmp_path / "i.png"), image[..., ::-1])
+    cv2.imwrite(str(tmp_path / "l.png"), labels)
+    return {"file_name": str(tmp_path / "i.png"), "sem_seg_file_name": str(tmp_path / "l.png"), "image_id": 0}
+
+
+def mapper(**arguments):
+    return SegmentationMapper(**{"size": (), "crop_size": (16, 24), "image_format": "RGB", "num_classes": 3, **arguments})
+
+
+def test_image_and_label_stay_together(record):
+    flipped = set()
+    for seed in range(20):
+        np.random.seed(seed)
+        sample = mapper()(record)
+        assert sample["image"].shape == (3, 16, 24) and sample["sem_seg"].shape == (16, 24)
+        assert torch.equal(sample["image"][0], sample["sem_seg"])
+        flipped.add(bool(sample["sem_seg"][-1, 0] > sample["sem_seg"][-1, -1]))
+    assert flipped == {True, False}
+
+
+def test_crops_avoid_a_single_class(record):
+    """Crops of 6x6 lie within one class more often than not; the constraint redraws those."""
+
+    def alone(max_area):
+        counts = 0
+        for seed in range(60):
+            np.random.seed(seed)
+            labels = mapper(crop_size=(6, 6), max_area=max_area)(record)["sem_seg"]
+            counts += len(labels[labels != 255].unique()) == 1
+        return counts
+
+    assert alone(0.75) < 10 < 25 < alone(1.0)
+
+
+def test_small_images_are_padded_with_ignored_labels(record):
+    np.random.seed(0)
+    sample = mapper(crop_size=(32, 64), pad_value=120.0)(record)
+    assert (
+        sample["image"].shape == (3, 32, 64) and (sample["sem_seg"][30:] == 255).all() and (sample["image"][:, 31] == 120).all()
+    )
+
+
+def test_the_target_has_no_labels_but_the_margins_mask(record):
+    unlabelled = {**record, "sem_seg_file_name": "/nowhere"}
+    assert "sem_seg" not in mapper(num_classes=None)(unlabelled) and "valid" not in mapper(num_classes=None)(unlabelled)
+    for seed in range(5):
+        np.random.seed(seed)
+        sample = mapper(num_classes=None, margins=(0, 0, 20, 0), crop_size=(32, 64))(unlabelled)
+        own = sample["image"][0, :30].amax(0) > 0
+        assert torch.equal(sample["valid"][1:30], (sample["image"][0, 1:30] == 1) & own)  # the left half is class 0 or 2
+        assert not sample["valid"][30:].any()  # padding is not valid either
+    assert valid_mask((6, 8), (1, 2, 3, 0)).nonzero()[0].tolist() == [1] * 5 + [2] * 5 + [3] * 5
+
+
+def test_margins_follow_the_resizing(record):
+    np.random.seed(1)
+    sample = mapper(num_classes=None, margins=(10, 0, 0, 0), size=(20, 15), crop_size=(15, 20))(record)
+    assert not sample["valid"][:5].any() and sample["valid"][5:].all()
+
+
+def test_test_images_keep_their_size_for_the_result(record):
+    sample = SegmentationTestMapper((20, 15), "BGR")(record)
+    assert sample["image"].shape == (3, 15, 20) and (sample["height"], sample["width"]) == (30, 40)
+    assert sample["sem_seg_file_name"] == record["sem_seg_file_name"] and (sample["image"][0] == 0).all()
+
+
+def test_wrong_labels_are_named(record, tmp_path):
+    with pytest.raises(ValueError, match=r"l\.png has the label 2, but there are 2 classes"):
+        mapper(num_classes=2)(record)
+    cv2.imwrite(str(tmp_path / "c.png"), np.zeros((30, 40, 3), np.uint8))
+    with pytest.raises(ValueError, match=r"c\.png has 3 channels"):
+        read_labels(tmp_path / "c.png")
+    cv2.imwrite(str(tmp_path / "s.png"), np.zeros((3, 4), np.uint8))
+    with pytest.raises(ValueError, match=r"s\.png has another size"):
+        mapper()({**record, "sem_seg_file_name": str(tmp_path / "s.png")})
+    with pytest.raises(UserError, match="has no label"):
+        find_pairs(tmp_path, tmp_path / "labels")
