@@ -11,6 +11,8 @@ from mic_det.errors import UserError
 from tests.conftest import REPOSITORY
 
 CONFIGS = sorted((REPOSITORY / "configs").glob("*.yaml"))
+SEGMENTATION = [path for path in CONFIGS if "_seg_" in path.stem]
+DETECTION = [path for path in CONFIGS if path not in SEGMENTATION]
 
 
 def test_every_key_of_ours_is_read_somewhere_and_has_a_comment():
@@ -26,18 +28,67 @@ def test_every_key_of_ours_is_read_somewhere_and_has_a_comment():
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_config_loads_is_short_and_writes_to_its_own_folder(path):
     cfg = mic_det.load_config(path)
-    assert cfg.MODEL.META_ARCHITECTURE == "MaskedConsistencyDetector"
     assert f"output/{path.stem}" == cfg.OUTPUT_DIR
     assert len(path.read_text().splitlines()) <= 30
     adapts = "source_only" not in path.stem and "oracle" not in path.stem
     assert bool(cfg.DATASETS.TARGET) == adapts
+
+
+@pytest.mark.parametrize("path", DETECTION, ids=lambda path: path.stem)
+def test_detection_methods_are_what_their_names_say(path):
+    cfg = mic_det.load_config(path)
+    assert cfg.MODEL.META_ARCHITECTURE == "MaskedConsistencyDetector"
     assert (cfg.MODEL.MIC.MASK.RATIO > 0) == ("mean_teacher" not in path.stem)
     alone = ("_source_only", "_oracle", "_mean_teacher", "_mic")
     assert (not path.stem.endswith(alone)) == cfg.MODEL.MIC.ALIGN.ENABLED
     assert (cfg.MODEL.MIC.LOSS_WEIGHT > 0) == (not path.stem.endswith("sada"))
 
 
-TRANSFERS = sorted(path.stem.removesuffix("_source_only") for path in CONFIGS if path.stem.endswith("_source_only"))
+@pytest.mark.parametrize("path", SEGMENTATION, ids=lambda path: path.stem)
+def test_segmentation_methods_are_what_their_names_say(path):
+    cfg = mic_det.load_config(path)
+    method = path.stem.split("_seg_")[1]
+    mic, adapts = cfg.MODEL.MIC, method not in ("source_only", "oracle")
+    assert cfg.MODEL.META_ARCHITECTURE == "MaskedConsistencySegmentor"
+    assert (mic.STUDENT == "HRDA") == (method in ("hrda", "mic_hrda", "reference"))
+    assert not adapts or (mic.LOSS_WEIGHT > 0) == (method.startswith("mic_") or method == "reference")
+    assert any(mic.REFERENCE.values()) == (method == "reference")
+    assert (mic.ADVERSARIAL.WEIGHT > 0) == method.endswith("advseg") and (mic.ENTROPY.WEIGHT > 0) == method.endswith("minent")
+    assert (not method.endswith(("advseg", "minent"))) == mic.MIX.ENABLED
+    for name in (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TARGET, *cfg.DATASETS.TEST):
+        assert name in DatasetCatalog.list(), name
+
+
+def test_mic_on_hrda_has_the_published_values():
+    cfg = mic_det.load_config(REPOSITORY / "configs/gta2cs_seg_mic_hrda.yaml")
+    mic, semantic = cfg.MODEL.MIC, cfg.INPUT.SEM_SEG
+    assert (mic.MASK.BLOCK_SIZE, mic.MASK.RATIO, mic.TEACHER.ALPHA, mic.TEACHER.RAMP) == (64, 0.7, 0.999, True)
+    assert (mic.PSEUDO_LABELS.THRESHOLD, mic.FEATURE_DISTANCE.WEIGHT, mic.FEATURE_DISTANCE.MIN_RATIO) == (0.968, 0.005, 0.75)
+    assert (semantic.SOURCE_SIZE, semantic.TARGET_SIZE, semantic.TARGET_MARGINS) == (
+        (2560, 1440),
+        (2048, 1024),
+        (30, 240, 30, 30),
+    )
+    assert (list(cfg.INPUT.CROP.SIZE), cfg.TEST.SEM_SEG.WINDOW, cfg.TEST.SEM_SEG.WINDOW_STRIDE) == (
+        *([1024, 1024], (1024, 1024), (512, 512)),
+    )
+    hrda, rare = cfg.MODEL.HRDA, cfg.DATASETS.RARE_CLASSES
+    assert (hrda.DETAIL_CROP, hrda.DETAIL_WEIGHT, hrda.CONTEXT_WEIGHT) == ((512, 512), 0.1, 0.0)
+    assert (rare.TEMPERATURE, rare.MIN_PIXELS, rare.MIN_CROP_RATIO) == (0.01, 3000, 2.0)
+    assert (cfg.SOLVER.BASE_LR, cfg.SOLVER.HEAD_LR_FACTOR, cfg.SOLVER.MAX_ITER, cfg.SOLVER.WARMUP_ITERS) == (
+        6e-5,
+        10,
+        40000,
+        1500,
+    )
+    half = mic_det.load_config(REPOSITORY / "configs/gta2cs_seg_mic_daformer.yaml")
+    assert half.MODEL.MIC.MASK.BLOCK_SIZE == 32 and half.DATASETS.RARE_CLASSES.MIN_CROP_RATIO == 0.5
+    night = mic_det.load_config(REPOSITORY / "configs/cs2darkzurich_seg_mic_hrda.yaml")
+    assert (night.MODEL.MIC.MASK.IMAGES, night.MODEL.MIC.MASK.AUGMENT) == ("halves", False)
+    assert not any(night.INPUT.SEM_SEG.TARGET_MARGINS)
+
+
+TRANSFERS = sorted(path.stem.removesuffix("_source_only") for path in DETECTION if path.stem.endswith("_source_only"))
 
 
 @pytest.mark.parametrize("stem", TRANSFERS)

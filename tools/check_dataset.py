@@ -22,9 +22,11 @@ def show(check):
     kind = f"{len(check.classes)} classes" if check.classes else "no labels"
     print(f"\n{check.name}: {check.images} images, {kind}, {check.empty} without objects, {len(check.bad_files)} bad files")
     if check.classes:
-        rows = [[name, *(check.objects[name, size] for size in SIZES)] for name in check.classes]
-        rows = [[*row, sum(row[1:])] for row in rows]
-        print(tabulate(rows, headers=["class", *SIZES, "all"], tablefmt="github"))
+        rows = [[name, *(check.objects[name, column] for column in check.columns)] for name in check.classes]
+        headers = ["class", *check.columns]
+        if check.columns == tuple(SIZES):
+            headers, rows = [*headers, "all"], [[*row, sum(row[1:])] for row in rows]
+        print(tabulate(rows, headers=headers, tablefmt="github"))
     for fault, count in check.faults.items():
         print(f"  {count} x {fault}")
     for file in check.bad_files[:10]:

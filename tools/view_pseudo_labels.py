@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mic_det.engine.run import load_model
 from mic_det.engine.setup import open_config
-from mic_det.reporting.gallery import write_gallery
+from mic_det.tasks import task_of
 from mic_det.tooling import run_tool
 
 
@@ -28,7 +28,8 @@ def main():
     args = parser.parse_intermixed_args()
     cfg = open_config(args.config_file, args.overrides)
     args.output.parent.mkdir(parents=True, exist_ok=True)
-    unreadable = write_gallery(cfg, load_model(cfg, cfg.MODEL.WEIGHTS), args.output, args.input, args.truth, args.count)
+    model = load_model(cfg, cfg.MODEL.WEIGHTS)
+    unreadable = task_of(cfg).gallery(cfg, model, args.output, args.input, args.truth, args.count)
     for name in unreadable:
         print(f"unreadable: {name}")
     print(f"Wrote {args.output}.")

@@ -8,9 +8,10 @@ import cv2
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from tqdm import tqdm
 
-from mic_det.data.catalog import load_unlabelled
+from mic_det.data.catalog import load_labelled, load_unlabelled
 from mic_det.data.classes import category_names
 from mic_det.data.coco import annotation_fault, image_record
+from mic_det.data.statistics import collect
 from mic_det.errors import UserError
 
 SIZES = {"small": 32**2, "medium": 96**2, "large": float("inf")}  # COCO's limits of the area in pixels
@@ -23,17 +24,19 @@ class DatasetCheck:
     Attributes:
         classes: names; [] for a dataset without labels.
         images: number of images.
-        objects: Counter of (class name, size name).
+        objects: Counter of (class name, column): objects by size, or images and pixels of a segmentation dataset.
+        columns: what is counted, in order.
         empty: images without objects.
         bad_files: images that are missing or unreadable.
         faults: Counter of what is wrong with annotations; "broken" ones are left out in training, the others are not.
-        records: dataset dicts with "annotations" in COCO's format, for pictures.
+        records: dataset dicts with "annotations" in COCO's format, or with label images, for pictures.
     """
 
     name: str
     classes: list
     images: int = 0
     objects: Counter = field(default_factory=Counter)
+    columns: tuple = tuple(SIZES)
     empty: int = 0
     bad_files: list = field(default_factory=list)
     faults: Counter = field(default_factory=Counter)
@@ -55,6 +58,25 @@ def is_labelled(name):
     return name in DatasetCatalog.list() and hasattr(MetadataCatalog.get(name), "unchecked")
 
 
+def has_label_images(name):
+    return name in DatasetCatalog.list() and MetadataCatalog.get(name).get("evaluator_type") == "sem_seg"
+
+
+def check_label_images(name):
+    """Count images and pixels of every class; label images that cannot be used are faults."""
+    classes = MetadataCatalog.get(name).stuff_classes
+    records = load_labelled(name)
+    counts, bad = collect([record["sem_seg_file_name"] for record in records], len(classes), f"labels of {name}")
+    result = DatasetCheck(name, classes, len(records), columns=("images", "pixels"), records=records)
+    for found in counts.values():
+        for index, pixels in found.items():
+            result.objects[classes[index], "images"] += 1
+            result.objects[classes[index], "pixels"] += pixels
+    result.empty = sum(not found for found in counts.values())
+    result.faults = Counter({f"label image that cannot be used, e.g. {bad[0]}": len(bad)} if bad else {})
+    return result
+
+
 def check_dataset(name, decode=False):
     """Read a registered dataset, a folder or a JSON file and count what is in it.
 
@@ -64,7 +86,9 @@ def check_dataset(name, decode=False):
     Raises:
         UserError: when it cannot be read at all.
     """
-    if not is_labelled(name):
+    if has_label_images(name):
+        result = check_label_images(name)
+    elif not is_labelled(name):
         records = load_unlabelled(name)
         result = DatasetCheck(name, [], len(records), records=records)
     else:

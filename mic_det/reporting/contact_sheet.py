@@ -4,18 +4,23 @@ import cv2
 import numpy as np
 import torch
 
+from mic_det.data.semantic import default_colours, read_labels
 from mic_det.reporting.drawing import draw_boxes
 from mic_det.reporting.pictures import evenly
+from mic_det.reporting.semantic_pictures import overlay
 
 TILE = 320  # width of one image in pixels
 COLUMNS = 4
 
 
 def tile(record, names):
-    """One image with its boxes, TILE pixels wide; grey when it cannot be read. RGB."""
+    """One image with its boxes or labels, TILE pixels wide; grey when it cannot be read. RGB."""
     image = cv2.imread(record["file_name"])
     if image is None:
         return np.full((TILE * 3 // 4, TILE, 3), 128, np.uint8)
+    if "sem_seg_file_name" in record:
+        drawn = label_overlay(image[..., ::-1], record["sem_seg_file_name"], default_colours(len(names)))
+        return cv2.resize(drawn, (TILE, round(TILE * image.shape[0] / image.shape[1])), interpolation=cv2.INTER_AREA)
     scale = 2 * TILE / image.shape[1]
     image = cv2.resize(image, None, fx=scale, fy=scale)[..., ::-1]
     items = record.get("annotations", [])
@@ -25,8 +30,17 @@ def tile(record, names):
     return cv2.resize(drawn, (TILE, round(TILE * image.shape[0] / image.shape[1])), interpolation=cv2.INTER_AREA)
 
 
+def label_overlay(image, label_file, colours):
+    """The image with its labels over it, or as it is where they cannot be used."""
+    try:
+        labels = read_labels(label_file, len(colours))
+        return overlay(image, labels, colours) if labels.shape == image.shape[:2] else image
+    except (OSError, ValueError):
+        return image
+
+
 def contact_sheet(check, count=12):
-    """HxWx3 uint8 RGB: up to `count` images of a DatasetCheck, evenly spread, with their boxes."""
+    """HxWx3 uint8 RGB: up to `count` images of a DatasetCheck, evenly spread, with their boxes or labels."""
     tiles = [tile(record, check.classes) for record in evenly(check.records, count)]
     height = max(part.shape[0] for part in tiles)
     tiles = [np.pad(part, ((0, height - part.shape[0]), (0, 0), (0, 0))) for part in tiles]

@@ -68,7 +68,7 @@ def lessons(cfg, model, count=3, seed=0):
 
 @torch.inference_mode()
 def lesson(cfg, model, batch, colours):
-    """One row of `lessons` for a batch of one source and one target sample."""
+    """One row of `lessons` for a batch of one target sample and one source sample, or none."""
     student, consistency = model.student, model.consistency or MaskedConsistency(cfg)
     images = student.preprocess_image(batch.target).tensor
     labels, weights = model.pseudo_labels(model.teacher_logits(model.teacher, images), model.valid_pixels(batch.target))
@@ -85,7 +85,7 @@ def lesson(cfg, model, batch, colours):
         ("target", complete),
         (f"teacher's pseudo-label (quality {float(weights.mean()):.2f})", overlay(complete, labels[0].cpu(), colours)),
     ]
-    if model.mixing is not None:
+    if model.mixing is not None and batch.source:
         source = student.preprocess_image(batch.source).tensor, student.labels(batch.source)
         mixed, mixed_labels, _ = model.mixing((*source, torch.ones_like(weights)), (images, labels, weights))
         mixed = model.augment(mixed) if model.augment is not None else mixed

@@ -41,6 +41,10 @@ class Task(ABC):
     def lessons(self, cfg, model, count=3, seed=0):
         """Rows of (caption, RGB image): what some target images teach the student just now."""
 
+    @abstractmethod
+    def gallery(self, cfg, model, path, source=None, truth=None, count=24):
+        """Write an HTML gallery of pseudo-labels, see `reporting.gallery.write_gallery`; returns names of unreadable files."""
+
     def sections(self, cfg, folder):
         """Further sections of a run's report, made from what its last evaluation left in `folder`."""
         return []

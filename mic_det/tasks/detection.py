@@ -11,6 +11,7 @@ from mic_det.evaluation.coco import BoxEvaluator
 from mic_det.evaluation.matching import match_all
 from mic_det.evaluation.metrics import BOXES
 from mic_det.reporting import pictures, report
+from mic_det.reporting.gallery import write_gallery
 
 from .base import Task
 
@@ -44,6 +45,9 @@ class DetectionTask(Task):
 
     def lessons(self, cfg, model, count=3, seed=0):
         return pictures.masked_views(cfg, model, count, seed)
+
+    def gallery(self, cfg, model, path, source=None, truth=None, count=24):
+        return write_gallery(cfg, model, path, source, truth, count)
 
     def sections(self, cfg, folder):
         """What is right, wrong and missed, from the COCO results of the first evaluated model."""

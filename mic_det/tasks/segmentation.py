@@ -10,6 +10,7 @@ from mic_det.data.semantic_mapper import SegmentationTestMapper
 from mic_det.evaluation.metrics import PIXELS
 from mic_det.evaluation.pixels import PixelEvaluator
 from mic_det.reporting import report, semantic_pictures
+from mic_det.reporting.semantic_gallery import write_semantic_gallery
 
 from .base import Task
 
@@ -36,6 +37,9 @@ class SegmentationTask(Task):
 
     def lessons(self, cfg, model, count=3, seed=0):
         return semantic_pictures.lessons(cfg, model, count, seed)
+
+    def gallery(self, cfg, model, path, source=None, truth=None, count=24):
+        return write_semantic_gallery(cfg, model, path, source, truth, count)
 
     def sections(self, cfg, folder):
         """Confusion matrices of the first evaluated model."""

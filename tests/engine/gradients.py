@@ -22,7 +22,8 @@ def spread_scores(core):
 def step(config_file, output, overrides):
     torch.set_num_threads(1)
     trainer = AdaptationTrainer(mic_det.load_config(config_file, overrides))
-    spread_scores(trainer.core)
+    if trainer.cfg.MODEL.META_ARCHITECTURE == "MaskedConsistencyDetector":
+        spread_scores(trainer.core)
     with EventStorage() as trainer.storage:
         trainer.run_step()
     gradients = {name: p.grad for name, p in trainer.core.student.named_parameters() if p.grad is not None}

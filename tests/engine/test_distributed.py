@@ -5,7 +5,7 @@ import torch
 
 from mic_det.engine.launch import launch
 from mic_det.errors import UserError
-from tests.conftest import REPOSITORY, TINY, run_script
+from tests.conftest import REPOSITORY, TINY, TINY_SEGMENTATION, run_script
 
 # No random sampling or masking, which differ between processes, and as many proposals for every image.
 DETERMINISTIC = [
@@ -19,15 +19,15 @@ DETERMINISTIC = [
 RENDEZVOUS = ("--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0")
 
 
-def gradients(path, *overrides, processes=1):
-    arguments = [
-        REPOSITORY / "tests/engine/gradients.py",
-        REPOSITORY / "configs/toycity.yaml",
-        path,
-        *TINY,
-        *DETERMINISTIC,
-        *overrides,
-    ]
+# ClassMix draws from the process's own generator as well.
+DETERMINISTIC_SEGMENTATION = [
+    *("MODEL.MIC.MIX.ENABLED", False, "MODEL.MIC.MASK.RATIO", 0.0, "MODEL.MIC.AUGMENT.JITTER", 0.0, "SOLVER.CLIP_NORM", 0.0),
+    *("MODEL.SEM_SEG_HEAD.DROPOUT", 0.0, "MODEL.MIT.DROP_PATH", 0.0, "OUTPUT_DIR", "nowhere"),
+]
+
+
+def gradients(path, *overrides, processes=1, config="toycity", fixed=(*TINY, *DETERMINISTIC)):
+    arguments = [REPOSITORY / "tests/engine/gradients.py", REPOSITORY / f"configs/{config}.yaml", path, *fixed, *overrides]
     if processes > 1:
         arguments = ["-m", "torch.distributed.run", "--nproc-per-node", processes, *RENDEZVOUS, *arguments]
     run_script(*arguments)
@@ -59,6 +59,16 @@ def test_two_processes_give_the_gradients_of_one_with_twice_the_batch(reference,
 
 def test_accumulation_gives_the_gradients_of_the_whole_batch(reference, tmp_path):
     assert_same(gradients(tmp_path / "parts.pth", "SOLVER.ACCUMULATE", 2), reference)
+
+
+@pytest.mark.parametrize("sequential", [False, True])
+def test_two_processes_segment_like_one(toycity, tmp_path, sequential):
+    """Also when passes are back-propagated one after the other and only the last is reduced."""
+    options = {"config": "toycity_seg_mic_daformer", "fixed": (*TINY_SEGMENTATION, *DETERMINISTIC_SEGMENTATION)}
+    one = gradients(tmp_path / "one.pth", **options)
+    two = gradients(tmp_path / "two.pth", "MODEL.MIC.SEQUENTIAL_BACKWARD", sequential, processes=2, **options)
+    assert one["means"]["pseudo_quality"] > 0 and "loss_seg_mask" in one["means"] and two["world"] == 2
+    assert_same(two, one)
 
 
 def test_more_gpus_than_there_are_is_one_sentence(monkeypatch):

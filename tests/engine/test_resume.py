@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from mic_det.checkpoint import files
-from tests.conftest import REPOSITORY, TINY, run_script
+from tests.conftest import REPOSITORY, TINY, TINY_SEGMENTATION, run_script
 
 OVERRIDES = [
     *TINY,
@@ -87,3 +87,32 @@ def test_a_run_is_not_overwritten_by_accident(uninterrupted):
     run = run_script(*arguments(uninterrupted), check=False)
     assert run.returncode == 1
     assert run.stderr.strip().splitlines()[-1].startswith("error: OUTPUT_DIR") and "--resume" in run.stderr
+
+
+def test_segmentation_resumes_exactly(toycity, tmp_path):
+    """With everything that has a state of its own: discriminator, second teacher, ImageNet features, published teacher."""
+    own = [
+        *("MODEL.MIC.ADVERSARIAL.WEIGHT", 0.01, "MODEL.MIC.MASK.TEACHER_ALPHA", 0.5, "MODEL.MIC.FEATURE_DISTANCE.WEIGHT", 0.01),
+        *("MODEL.MIC.REFERENCE.TEACHER_BATCH_STATISTICS", True, "MODEL.SEM_SEG_HEAD.NORM", "BN", "MODEL.MIC.BURN_IN", 1),
+        *("MODEL.MIC.TEACHER.RAMP", True, "DATASETS.TEST", (), "SOLVER.MAX_ITER", 5),
+    ]
+    command = [REPOSITORY / "tools/train_net.py", "--config-file", REPOSITORY / "configs/toycity_seg_mic_daformer.yaml"]
+
+    def run(folder, *overrides):
+        run_script(*command, "--resume", *TINY_SEGMENTATION, *own, "OUTPUT_DIR", folder, *overrides)
+
+    run(tmp_path / "whole")
+    run(tmp_path / "parts", "SOLVER.CHECKPOINT_PERIOD", 3)
+    (tmp_path / "parts/model_final.pth").unlink()
+    (tmp_path / "parts/last_checkpoint").write_text("model_0000003.pth")
+    run(tmp_path / "parts", "SOLVER.CHECKPOINT_PERIOD", 3)
+    found, expected = (files.load(tmp_path / part / "model_final.pth") for part in ("parts", "whole"))
+    prefixes = {name.split(".")[0] for name in expected["model"]}
+    assert prefixes == {"student", "teacher", "mask_teacher", "discriminator", "feature_distance"}
+    for name, value in expected["model"].items():
+        assert torch.equal(found["model"][name], value), name
+    for part in ("optimizer", "discriminator_optimizer"):
+        for index, state in expected[part]["state"].items():
+            assert all(torch.equal(found[part]["state"][index][key], value) for key, value in state.items())
+    assert found["discriminator_scheduler"] == expected["discriminator_scheduler"]
+    assert metrics(tmp_path / "parts") == metrics(tmp_path / "whole")

@@ -19,9 +19,20 @@ def test_spread():
 
 
 def test_differences_are_paired_by_seed():
-    assert difference(RESULTS, "mic", "source_only", "foggy").endswith("seed by seed: +10.0, +10.0, +10.0; mean +10.0.")
-    assert difference(RESULTS, "oracle", "mic", "foggy") is None
-    assert difference(RESULTS + [result("mean_teacher", 2, 25.0)], "mic", "mean_teacher", "foggy").endswith("+7.0; mean +7.0.")
+    text = difference(RESULTS, "mic", "source_only", "foggy", "teacher")
+    assert "seed by seed: +10.0, +10.0, +10.0; mean +10.0 (95 % interval by Student's t: +10.0 to +10.0)." in text
+    assert difference(RESULTS, "oracle", "mic", "foggy", "teacher") is None
+    one = difference(RESULTS + [result("mean_teacher", 2, 25.0)], "mic", "mean_teacher", "foggy", "teacher")
+    assert one.endswith("+7.0; mean +7.0.")
+
+
+def test_intervals_follow_students_t():
+    """Gains of 8, 10 and 12: 10 +- 4.30 * 2 / sqrt(3)."""
+    runs = [result("mic", seed, 30.0 + gain) for seed, gain in enumerate((8, 10, 12))]
+    runs += [result("source_only", seed, 30.0) for seed in range(3)]
+    assert "mean +10.0 (95 % interval by Student's t: +5.0 to +15.0)." in difference(
+        runs, "mic", "source_only", "foggy", "teacher"
+    )
 
 
 def test_report():
