@@ -3,10 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help setup lint test demo study benchmark clean
+.PHONY: help setup lint test demo demo-seg study study-seg benchmark clean
 
 help:  ## show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 20
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 20
 
 setup: $(STAMP)  ## make .venv with everything that is needed
 
@@ -28,9 +28,16 @@ test: lint  ## lint, then all tests with coverage
 demo: setup  ## clear streets to fog in about nine minutes on two CPU cores
 	$(BIN)/python tools/demo.py
 
+demo-seg: setup  ## segmentation, synthetic to real streets, in about ten minutes on two CPU cores
+	$(BIN)/python tools/demo.py --task segmentation
+
 study: setup  ## six methods, three seeds on ToyCity (about three hours on two cores)
 	$(BIN)/python datasets/prepare_toycity.py --root datasets/toycity
 	$(BIN)/python tools/study.py --benchmark toycity --jobs 2 --report benchmarks/toycity_detection.md
+
+study-seg: setup  ## segmentation: four methods, three seeds on ToyCity (about two hours on two cores)
+	$(BIN)/python datasets/prepare_toycity_seg.py --root datasets
+	$(BIN)/python tools/study.py --benchmark toycity_seg --jobs 2 --report benchmarks/toycity_segmentation.md
 
 benchmark: setup  ## time of one training step and its parts
 	$(BIN)/python datasets/prepare_toycity.py --root datasets/toycity

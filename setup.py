@@ -39,11 +39,13 @@ setup(
         "headless": ["opencv-python-headless"],
         "fast": ["faster-coco-eval"],
         "timm": ["timm"],
+        "segmentation": ["transformers>=5"],
         "export": ["onnx", "onnxscript", "onnxruntime"],
         "dev": [
             "opencv-python-headless",
             "faster-coco-eval",
             "timm",
+            "transformers>=5",
             "onnx",
             "onnxscript",
             "onnxruntime",

@@ -10,16 +10,17 @@ from .background import smooth_noise
 DEFAULT = ((1.1, 1.02, 0.9), (8, 2, -6))
 PALETTE = {
     ids.ROAD: ((0.75, 0.78, 0.92), (-8, -6, 4)),
-    ids.SIDEWALK: ((1.05, 0.92, 0.82), (10, 0, -8)),
-    ids.BUILDING: ((0.85, 0.95, 1.15), (0, 6, 18)),
-    ids.WALL: ((1.2, 1.0, 0.8), (14, 0, -10)),
-    ids.FENCE: ((0.8, 1.0, 1.2), (0, 6, 14)),
-    ids.VEGETATION: ((1.35, 1.1, 0.6), (10, 4, -10)),
-    ids.TERRAIN: ((1.3, 1.02, 0.7), (14, 0, -8)),
-    ids.SKY: ((1.2, 0.95, 0.8), (12, -4, -20)),
+    ids.SIDEWALK: ((1.15, 0.95, 0.8), (10, 0, -8)),
+    ids.BUILDING: ((1.2, 1.0, 0.75), (16, 4, -12)),
+    ids.WALL: ((1.2, 0.9, 0.8), (10, -6, -6)),
+    ids.FENCE: ((0.8, 0.9, 1.1), (0, 0, 8)),
+    ids.VEGETATION: ((1.4, 1.15, 0.6), (14, 8, -12)),
+    ids.TERRAIN: ((1.4, 1.05, 0.7), (16, 2, -8)),
+    ids.SKY: ((0.8, 0.95, 1.15), (-16, -4, 8)),
 }
-CONTRAST, SATURATION = 1.2, 1.35
-GRAIN = 9.0  # strength of the textures in grey levels
+WEAKEST = 0.4  # scenes differ in how far they are from the real style: from this share of the above to all of it
+CONTRAST, SATURATION = 1.25, 1.45
+GRAIN = 10.0  # strength of the textures in grey levels
 
 
 def stylise(image, labels, seed):
@@ -34,24 +35,25 @@ def stylise(image, labels, seed):
         HxWx3 float32; values may leave 0..255.
     """
     rng = np.random.default_rng(seed)
+    strength = rng.uniform(WEAKEST, 1.0)
     height, width = labels.shape
     factors = np.tile(np.float32(DEFAULT[0]), (256, 1))
     offsets = np.tile(np.float32(DEFAULT[1]), (256, 1))
     for label, (factor, offset) in PALETTE.items():
         factors[label], offsets[label] = factor, offset
-    image = image * factors[labels] + offsets[labels]
+    image = image * (1 + strength * (factors[labels] - 1)) + strength * offsets[labels]
 
     # Tiled textures: the same weave everywhere, which no real surface has.
     rows, columns = np.mgrid[:height, :width].astype(np.float32) * (256 / width)
     weave = np.sin(rows * 1.9 + 0.6 * labels) * np.sin(columns * 1.7 + 0.4 * labels)
-    image = image + GRAIN * (weave * (labels != ids.SKY))[..., None]
+    image = image + strength * GRAIN * (weave * (labels != ids.SKY))[..., None]
 
     grey = image.mean(axis=2, keepdims=True)
-    image = grey + SATURATION * (image - grey)
-    image = 120 + CONTRAST * (image - 120)
+    image = grey + (1 + strength * (SATURATION - 1)) * (image - grey)
+    image = 120 + (1 + strength * (CONTRAST - 1)) * (image - 120)
     # A low sun from one side.
     side = np.linspace(-1, 1, width, dtype=np.float32) * rng.choice([-1, 1])
-    sun = np.float32([26, 12, -14]) * rng.uniform(0.4, 1.0)
+    sun = np.float32([26, 12, -14]) * strength
     image = image + side[None, :, None] * sun
     image = image * (1 + 0.05 * smooth_noise(rng, height, width, 6))[..., None]
     return cv2.GaussianBlur(image.astype(np.float32), (3, 3), 0.5)
