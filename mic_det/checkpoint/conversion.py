@@ -7,6 +7,7 @@ from detectron2.config import get_cfg
 from detectron2.modeling import build_model
 
 from mic_det.checkpoint import published, published_segmentation
+from mic_det.checkpoint.names import part
 from mic_det.checkpoint.published import is_published
 from mic_det.checkpoint.published_segmentation import is_published_segmentation, networks_of
 from mic_det.checkpoint.weights import ALIGNMENT, EXTRAS, is_mic_checkpoint, read_weights
@@ -28,10 +29,6 @@ def check_unmatched(names, allowed, where):
         raise UserError(
             f"{len(names)} entries of {where} have no counterpart (listed above): add --allow-unmatched to go on without."
         )
-
-
-def part(state, prefix):
-    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
 def read_models(path, allow_unmatched=False):

@@ -8,6 +8,7 @@ import re
 
 import torch
 
+from mic_det.checkpoint.names import rename
 from mic_det.errors import UserError
 
 MAX_BLOCKS = 40  # in a stage of MiT-B5
@@ -114,10 +115,7 @@ def encoder_weights(state):
                 name = re.sub(pattern, replacement, name)
             renamed[name] = value
         return renamed
-    names, renamed = {**mit_names(), **resnet_names()}, {}
-    for name, value in state.items():
-        module, _, leaf = name.rpartition(".")
-        if module not in names:
-            raise UserError(f"MODEL.WEIGHTS: the encoder's entry '{name}' has no counterpart in MiT or ResNet-v1c.")
-        renamed[f"{names[module]}.{leaf}"] = value
+    renamed, unknown = rename(state, {**mit_names(), **resnet_names()})
+    if unknown:
+        raise UserError(f"MODEL.WEIGHTS: the encoder's entry '{unknown[0]}' has no counterpart in MiT or ResNet-v1c.")
     return split_key_values(renamed)

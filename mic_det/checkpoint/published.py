@@ -9,6 +9,7 @@ import re
 
 import torch
 
+from mic_det.checkpoint.names import rename
 from mic_det.errors import UserError
 
 MODEL_PREFIXES = ("module.", "ema_model.")
@@ -58,23 +59,12 @@ def is_published(state):
     return any("backbone.body." in name for name in state)
 
 
-def rename(state, names):
-    """Return (state with new names, names that are unknown)."""
-    renamed, unknown = {}, []
-    for name, value in state.items():
-        module, _, leaf = name.rpartition(".")
-        if module in names:
-            renamed[f"{names[module]}.{leaf}"] = value
-        elif not UNUSED.match(name):
-            unknown.append(name)
-    return renamed, unknown
-
-
 def from_published(state):
     """A published state dict -> (plain detectron2 state dict plus `alignment.*`, unknown names)."""
     for prefix in MODEL_PREFIXES:
         state = {name.removeprefix(prefix): value for name, value in state.items()}
     state, unknown = rename(state, module_names())
+    unknown = [name for name in unknown if not UNUSED.match(name)]
     for name, value in state.items():
         if name.startswith(CLASSES):
             state[name] = torch.cat([value[1:], value[:1]])

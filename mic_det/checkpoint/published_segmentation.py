@@ -6,6 +6,7 @@ Every tensor of a network has a counterpart, but for the classifier that mmsegme
 import re
 
 from mic_det.checkpoint.encoders import join_key_values, mit_names, resnet_names, split_key_values
+from mic_det.checkpoint.names import part, rename
 
 HEADS = {
     "decode_head.head.": "sem_seg_head.",
@@ -77,22 +78,6 @@ def own_head(state):
 
 def is_published_segmentation(state):
     return any(re.match(r"(module\.)?(model\.)?decode_head\.", name) for name in state)
-
-
-def rename(state, names):
-    """(state with new names, names without counterpart)."""
-    renamed, unknown = {}, []
-    for name, value in state.items():
-        module, _, leaf = name.rpartition(".")
-        if module in names:
-            renamed[f"{names[module]}.{leaf}"] = value
-        else:
-            unknown.append(name)
-    return renamed, unknown
-
-
-def part(state, prefix):
-    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
 def networks_of(state):

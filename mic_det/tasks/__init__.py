@@ -1,5 +1,7 @@
 """What differs between detection and segmentation, in one place each; the trainer, hooks and reports ask the task."""
 
+from mic_det.errors import UserError, did_you_mean
+
 from .base import Task
 from .detection import DetectionTask
 from .segmentation import SegmentationTask
@@ -9,8 +11,6 @@ TASKS = {"MaskedConsistencyDetector": DetectionTask(), "MaskedConsistencySegment
 
 def task_of(cfg):
     """The Task of MODEL.META_ARCHITECTURE. Raises UserError for one that is not mic-det's."""
-    from mic_det.errors import UserError, did_you_mean
-
     name = cfg.MODEL.META_ARCHITECTURE
     if name not in TASKS:
         raise UserError(
