@@ -152,3 +152,14 @@ def test_confusion_is_saved_and_read_back(tiny_seg_cfg, tmp_path):
     assert [section["title"] for section in trainer.task.sections(cfg, tmp_path / "run")] == [
         "Confusion of the student on toycity_seg_val"
     ]
+
+
+@pytest.mark.parametrize("student", ["EncoderDecoder", "HRDA"])
+def test_mixed_precision_stays_near_full_precision(tiny_seg_cfg, student):
+    own = ("MODEL.MIC.STUDENT", student, "MODEL.HRDA.DETAIL_CROP", (32, 64), "MODEL.MIC.ADVERSARIAL.WEIGHT", 0.1)
+    full, mixed = (
+        steps(AdaptationTrainer(tiny_seg_cfg(*own, "MODEL.MIC.PSEUDO_LABELS.THRESHOLD", 0.0, "SOLVER.AMP.ENABLED", enabled)), 1)[0]
+        for enabled in (False, True)
+    )
+    for name in ("loss_seg", "loss_seg_mix", "loss_discriminator"):
+        assert mixed[name] == pytest.approx(full[name], rel=0.05), name
