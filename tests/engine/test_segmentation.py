@@ -158,7 +158,9 @@ def test_confusion_is_saved_and_read_back(tiny_seg_cfg, tmp_path):
 def test_mixed_precision_stays_near_full_precision(tiny_seg_cfg, student):
     own = ("MODEL.MIC.STUDENT", student, "MODEL.HRDA.DETAIL_CROP", (32, 64), "MODEL.MIC.ADVERSARIAL.WEIGHT", 0.1)
     full, mixed = (
-        steps(AdaptationTrainer(tiny_seg_cfg(*own, "MODEL.MIC.PSEUDO_LABELS.THRESHOLD", 0.0, "SOLVER.AMP.ENABLED", enabled)), 1)[0]
+        steps(AdaptationTrainer(tiny_seg_cfg(*own, "MODEL.MIC.PSEUDO_LABELS.THRESHOLD", 0.0, "SOLVER.AMP.ENABLED", enabled)), 1)[
+            0
+        ]
         for enabled in (False, True)
     )
     for name in ("loss_seg", "loss_seg_mix", "loss_discriminator"):

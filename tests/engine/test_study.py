@@ -41,7 +41,7 @@ def test_demo_report_is_self_contained(demo):
     page = (folder / "report.html").read_text()
     assert 'src="data:image/' in page and "http" not in page.replace("http://www.w3.org", "")
     for part in (
-        "Foggy street",
+        "Target street",
         "ground truth",
         "source_only (teacher)",
         "mic (teacher)",

@@ -121,7 +121,7 @@ def test_inference_runs_the_one_that_is_named(build):
             parameter.add_(0.05)
     model.eval()
     with torch.no_grad():
-        teacher, student = model.network("teacher")(inputs), model.detector("student")(inputs)
+        teacher, student = model.network("teacher")(inputs), model.network("student")(inputs)
         assert torch.equal(model(inputs)[0]["instances"].scores, teacher[0]["instances"].scores)
         model.inference_model = "student"
         assert torch.equal(model(inputs)[0]["instances"].scores, student[0]["instances"].scores)

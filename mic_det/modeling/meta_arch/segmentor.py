@@ -178,24 +178,27 @@ class MaskedConsistencySegmentor(nn.Module):
         self.diagnostics = {}
         source = self.student.preprocess_image(batch.source).tensor, self.student.labels(batch.source)
         if not batch.target:
-            masked = self.consistency is not None and self.masked_images == "source"
-            return [partial(self.source_losses, *source), *([self.masked_pass(source, None)] if masked else [])]
+            masked = [self.masked_pass(source)] if self.consistency is not None and self.masked_images == "source" else []
+            return [partial(self.source_losses, *source), *masked]
         images = self.student.preprocess_image(batch.target).tensor
+        labelled = self.labelled_passes(source, images, self.valid_pixels(batch.target))
+        if self.discriminator is None and self.entropy_weight == 0:
+            return [partial(self.source_losses, *source), *labelled]
         # The discriminator's pass comes last: with DDP, gradients are reduced after the last one.
-        adapts_output = self.discriminator is not None or self.entropy_weight > 0
-        supervised = [partial(self.output_losses, *source, images) if adapts_output else partial(self.source_losses, *source)]
-        labelled = []
-        if self.mixing is not None or (self.consistency is not None and self.masked_images != "source"):
-            valid = self.valid_pixels(batch.target)
-            target = (images, *self.pseudo_labels(self.teacher_logits(self.teacher, images), valid))
+        return [*labelled, partial(self.output_losses, *source, images)]
+
+    def labelled_passes(self, source, images, valid):
+        """The mixed and the masked pass, where they are on; the teacher is asked only when one of them needs it."""
+        masks_target = self.consistency is not None and self.masked_images != "source"
+        passes, target = [], None
+        if self.mixing is not None or masks_target:
+            target = images, *self.pseudo_labels(self.teacher_logits(self.teacher, images), valid)
             self.diagnostics["pseudo_quality"] = target[2].mean()
-            if self.mixing is not None:
-                labelled.append(self.mixed_pass(source, target))
-            if self.consistency is not None:
-                labelled.append(self.masked_pass(source, self.mask_target(target, valid)))
-        elif self.consistency is not None:
-            labelled.append(self.masked_pass(source, None))
-        return labelled + supervised if adapts_output else supervised + labelled
+        if self.mixing is not None:
+            passes.append(self.mixed_pass(source, target))
+        if self.consistency is not None:
+            passes.append(self.masked_pass(source, self.relabel(target, valid) if masks_target else None))
+        return passes
 
     # The passes ---------------------------------------------------------------------------------------------------
 
@@ -222,7 +225,7 @@ class MaskedConsistencySegmentor(nn.Module):
         losses = self.student.losses(self.student.observe(images), labels, weights)
         return {f"{name}_mix": loss for name, loss in losses.items()}
 
-    def masked_pass(self, source, target):
+    def masked_pass(self, source, target=None):
         """Masked images of the configured domains, with true labels or pseudo-labels."""
         if target is None:
             images, labels, weights = *source, None
@@ -261,10 +264,10 @@ class MaskedConsistencySegmentor(nn.Module):
     def teacher_logits(self, teacher, images):
         return teacher.model.predict(images)
 
-    def mask_target(self, target, valid):
-        """The labelled target of the masked pass: `target`, unless masks have a teacher or threshold of their own."""
-        if self.masked_images == "source" or (self.mask_teacher is None and self.mask_pseudo_labels is None):
-            return None if self.masked_images == "source" else target
+    def relabel(self, target, valid):
+        """The target (images, labels, weights) as masks see it: the same, unless they have a teacher or threshold of their own."""
+        if self.mask_teacher is None and self.mask_pseudo_labels is None:
+            return target
         logits = self.teacher_logits(self.mask_teacher or self.teacher, target[0])
         return (target[0], *(self.mask_pseudo_labels or self.pseudo_labels)(logits, valid))
 
