@@ -265,7 +265,7 @@ class MaskedConsistencySegmentor(nn.Module):
         return teacher.model.predict(images)
 
     def relabel(self, target, valid):
-        """The target (images, labels, weights) as masks see it: the same, unless they have a teacher or threshold of their own."""
+        """The target (images, labels, weights) of the masked pass: the same, unless masks have their own teacher or threshold."""
         if self.mask_teacher is None and self.mask_pseudo_labels is None:
             return target
         logits = self.teacher_logits(self.mask_teacher or self.teacher, target[0])
