@@ -9,9 +9,8 @@ Reads labels/*.png (palette images of label ids); writes labels/*_labelTrainIds.
 import argparse
 from pathlib import Path
 
-from mic_det.data.label_ids import GTA_IDS, train_id_table
-from mic_det.data.label_maps import beside, convert_labels, decode_indices, finish
-from mic_det.data.semantic import find_images
+from mic_det.data.label_ids import GTA_IDS
+from mic_det.data.label_maps import decode_indices, prepare_beside
 from mic_det.tooling import run_tool
 
 
@@ -19,9 +18,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", required=True, type=Path, help="folder that holds images/ and labels/")
     args = parser.parse_args()
-    found = find_images(args.root / "labels", ".png", " --root must be the folder that holds images/ and labels/.")
-    files = [path for path in found if not path.name.endswith("_labelTrainIds.png")]
-    return finish(args.root, *convert_labels(files, beside, decode_indices, train_id_table(GTA_IDS), "GTA5 labels"))
+    return prepare_beside(args.root, "labels", decode_indices, GTA_IDS, "GTA5 labels")
 
 
 if __name__ == "__main__":

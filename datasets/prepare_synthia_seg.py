@@ -10,9 +10,8 @@ statistics to the root.
 import argparse
 from pathlib import Path
 
-from mic_det.data.label_ids import SYNTHIA_IDS, train_id_table
-from mic_det.data.label_maps import beside, convert_labels, decode_synthia, finish
-from mic_det.data.semantic import find_images
+from mic_det.data.label_ids import SYNTHIA_IDS
+from mic_det.data.label_maps import decode_synthia, prepare_beside
 from mic_det.tooling import run_tool
 
 
@@ -20,9 +19,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", required=True, type=Path, help="folder that holds RGB/ and GT/LABELS/")
     args = parser.parse_args()
-    found = find_images(args.root / "GT/LABELS", ".png", " --root must be the folder that holds RGB/ and GT/LABELS/.")
-    files = [path for path in found if not path.name.endswith("_labelTrainIds.png")]
-    return finish(args.root, *convert_labels(files, beside, decode_synthia, train_id_table(SYNTHIA_IDS), "SYNTHIA labels"))
+    return prepare_beside(args.root, "GT/LABELS", decode_synthia, SYNTHIA_IDS, "SYNTHIA labels")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ from PIL import Image
 from tabulate import tabulate
 from tqdm import tqdm
 
-from mic_det.data.label_ids import CLASSES
+from mic_det.data.label_ids import CLASSES, train_id_table
+from mic_det.data.semantic import find_images
 from mic_det.data.statistics import collect, count_pixels, write_statistics
 
 
@@ -68,6 +69,14 @@ def convert_labels(files, output_of, decode, table, description):
 def beside(path):
     """`00001.png` -> `00001_labelTrainIds.png` in the same folder."""
     return Path(path).with_name(f"{Path(path).stem}_labelTrainIds.png")
+
+
+def prepare_beside(root, folder, decode, ids, title):
+    """Convert every label image in `<root>/<folder>` to one `beside` it, and `finish`."""
+    cure = f" --root must be the folder that holds {folder}/."
+    found = find_images(Path(root) / folder, ".png", cure)
+    files = [path for path in found if not path.name.endswith("_labelTrainIds.png")]
+    return finish(root, *convert_labels(files, beside, decode, train_id_table(ids), title))
 
 
 def finish(root, counts, bad, classes=CLASSES, statistics=True, out=sys.stdout):

@@ -5,17 +5,16 @@ from detectron2.config import configurable
 from detectron2.modeling import META_ARCH_REGISTRY
 from detectron2.structures import ImageList
 from detectron2.utils.events import get_event_storage
-from torch import nn
 
 from mic_det.adaptation import BoxPseudoLabels, EMATeacher, FeatureAlignment, MaskedConsistency
 from mic_det.config import num_classes
-from mic_det.errors import UserError
-from mic_det.modeling.meta_arch.student import build_student
+from mic_det.errors import UserError, user_errors
+from mic_det.modeling.meta_arch.adapting import AdaptingModel, build_student
 from mic_det.modeling.students import build_adapter
 
 
 @META_ARCH_REGISTRY.register()
-class MaskedConsistencyDetector(nn.Module):
+class MaskedConsistencyDetector(AdaptingModel):
     """MIC for object detection (Hoyer et al., CVPR 2023) around any detectron2 detector that has a StudentAdapter.
 
     The state dict holds `student.*`, `teacher.model.*` and, with alignment, `alignment.*`. In training `forward` takes an
@@ -40,17 +39,12 @@ class MaskedConsistencyDetector(nn.Module):
             alignment: FeatureAlignment; None turns it off.
             inference: "teacher" or "student", which of them predicts in evaluation mode.
         """
-        super().__init__()
-        if inference not in ("teacher", "student"):
-            raise UserError(f"MODEL.MIC.INFERENCE must be 'teacher' or 'student', got '{inference}'.")
-        self.student = student
+        super().__init__(student, teacher, inference)
         self.adapter = adapter
-        self.teacher = teacher
         self.pseudo_labels = pseudo_labels
         self.consistency = consistency
         self.alignment = alignment
-        self.inference_model = inference
-        self.diagnostics = {}
+        self.has_adversary = alignment is not None
 
     @classmethod
     def from_config(cls, cfg):
@@ -62,7 +56,7 @@ class MaskedConsistencyDetector(nn.Module):
                 "class, or none to use THRESHOLD."
             )
         student = build_student(cfg)
-        try:
+        with user_errors("MODEL.MIC"):
             adapter = build_adapter(cfg, student)
             return {
                 "student": student,
@@ -73,43 +67,13 @@ class MaskedConsistencyDetector(nn.Module):
                 "alignment": FeatureAlignment(cfg, **adapter.alignment_shape(student)) if mic.ALIGN.ENABLED else None,
                 "inference": mic.INFERENCE,
             }
-        except UserError:
-            raise
-        except ValueError as error:  # a value out of range: the user's mistake, not the program's
-            raise UserError(f"MODEL.MIC: {error}") from None
-
-    @property
-    def has_adversary(self):
-        """Whether parts of it get gradients only while it adapts."""
-        return self.alignment is not None
-
-    @property
-    def device(self):
-        return self.student.device
-
-    def network(self, name):
-        """The plain detectron2 detector called "teacher" or "student"."""
-        return self.teacher.model if name == "teacher" else self.student
 
     def trained_modules(self):
         """What the optimizer steps: the student and, when there are any, the domain classifiers."""
         return [self.student] if self.alignment is None else [self.student, self.alignment]
 
-    def update_teacher(self, iteration):
-        """Step 1 of an iteration: the teacher moves towards the student."""
-        self.teacher.update(self.student, iteration)
-
-    def start_from_student(self):
-        """Take over the student's weights, which were just loaded, wherever training begins with a copy of them."""
-        self.teacher.copy_from(self.student)
-
     def running_state(self):
-        """Plain values outside the state dict that a resumed run needs."""
         return self.adapter.running_state(self.student)
-
-    def parts(self, batch):
-        """What `forward` takes one after the other in a training step: the whole batch."""
-        return [batch]
 
     def forward(self, batch):
         if not self.training:

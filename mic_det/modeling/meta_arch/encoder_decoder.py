@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 
 import torch
 from detectron2.config import configurable
-from detectron2.modeling import META_ARCH_REGISTRY, build_backbone
+from detectron2.modeling import META_ARCH_REGISTRY, SEM_SEG_HEADS_REGISTRY, build_backbone
 from detectron2.modeling.meta_arch.semantic_seg import build_sem_seg_head
 from detectron2.structures import ImageList
 from torch import nn
 
-from mic_det.errors import UserError
+from mic_det.errors import UserError, did_you_mean, user_errors
 from mic_det.modeling.decode_head.base import resize
 from mic_det.modeling.pixel_loss import pixel_cross_entropy
 from mic_det.modeling.sliding_window import slide
@@ -153,11 +153,9 @@ class EncoderDecoder(nn.Module):
 
 def build_head(cfg, input_shape):
     """The decoder MODEL.SEM_SEG_HEAD.NAME; a value out of range becomes a UserError."""
-    try:
+    name = cfg.MODEL.SEM_SEG_HEAD.NAME
+    if name not in SEM_SEG_HEADS_REGISTRY:
+        hint = did_you_mean(name, [known for known, _ in SEM_SEG_HEADS_REGISTRY])
+        raise UserError(f"MODEL.SEM_SEG_HEAD.NAME: '{name}' is not a registered decoder.{hint}")
+    with user_errors("MODEL.SEM_SEG_HEAD"):
         return build_sem_seg_head(cfg, input_shape)
-    except UserError:
-        raise
-    except KeyError:
-        raise UserError(f"MODEL.SEM_SEG_HEAD.NAME: '{cfg.MODEL.SEM_SEG_HEAD.NAME}' is not a registered decoder.") from None
-    except ValueError as error:
-        raise UserError(f"MODEL.SEM_SEG_HEAD: {error}") from None

@@ -5,7 +5,6 @@ from functools import partial
 import torch
 from detectron2.config import configurable
 from detectron2.modeling import META_ARCH_REGISTRY
-from torch import nn
 
 from mic_det.adaptation import (
     AdaptationBatch,
@@ -18,16 +17,16 @@ from mic_det.adaptation import (
     PixelPseudoLabels,
     mean_entropy,
 )
-from mic_det.errors import UserError
+from mic_det.errors import UserError, user_errors
 from mic_det.modeling.decode_head.base import resize
+from mic_det.modeling.meta_arch.adapting import AdaptingModel, build_student
 from mic_det.modeling.meta_arch.encoder_decoder import EncoderDecoder
-from mic_det.modeling.meta_arch.student import build_student
 
 MASKED_IMAGES = ("target", "source", "both", "halves")
 
 
 @META_ARCH_REGISTRY.register()
-class MaskedConsistencySegmentor(nn.Module):
+class MaskedConsistencySegmentor(AdaptingModel):
     """DACS / DAFormer / HRDA self-training with MIC (Hoyer et al., CVPR 2023), AdvSeg and MinEnt around an EncoderDecoder.
 
     The state dict holds `student.*`, `teacher.model.*` and, where they are on, `feature_distance.*`, `discriminator.*` and
@@ -76,13 +75,9 @@ class MaskedConsistencySegmentor(nn.Module):
             sequential: `parts` divides a step into one part per pass, so that one graph is in memory at a time.
             inference: "teacher" or "student", which of them predicts in evaluation mode.
         """
-        super().__init__()
-        if inference not in ("teacher", "student"):
-            raise UserError(f"MODEL.MIC.INFERENCE must be 'teacher' or 'student', got '{inference}'.")
+        super().__init__(student, teacher, inference)
         if masked_images not in MASKED_IMAGES:
             raise UserError(f"MODEL.MIC.MASK.IMAGES must be one of {', '.join(MASKED_IMAGES)}, got '{masked_images}'.")
-        self.student = student
-        self.teacher = teacher
         self.pseudo_labels = pseudo_labels
         self.mixing, self.augment = mixing, augment
         self.consistency, self.masked_images = consistency, masked_images
@@ -92,8 +87,7 @@ class MaskedConsistencySegmentor(nn.Module):
         self.discriminator = discriminator
         self.entropy_weight = entropy_weight
         self.sequential = sequential
-        self.inference_model = inference
-        self.diagnostics = {}
+        self.has_adversary = discriminator is not None
 
     @classmethod
     def from_config(cls, cfg):
@@ -103,7 +97,7 @@ class MaskedConsistencySegmentor(nn.Module):
         own_alpha, own_threshold = masks and mic.MASK.TEACHER_ALPHA >= 0, masks and mic.MASK.THRESHOLD >= 0
         own_labels = PixelPseudoLabels(mic.MASK.THRESHOLD, reference.BATCH_QUALITY) if own_threshold else None
         statistics = reference.TEACHER_BATCH_STATISTICS
-        try:
+        with user_errors("MODEL.MIC"):
             return {
                 "student": student,
                 "teacher": EMATeacher(cfg, student),
@@ -121,47 +115,17 @@ class MaskedConsistencySegmentor(nn.Module):
                 "sequential": mic.SEQUENTIAL_BACKWARD,
                 "inference": mic.INFERENCE,
             }
-        except ValueError as error:  # a value out of range: the user's mistake, not the program's
-            raise UserError(f"MODEL.MIC: {error}") from None
-
-    @property
-    def has_adversary(self):
-        """Whether parts of it get gradients only while it adapts."""
-        return self.discriminator is not None
-
-    @property
-    def device(self):
-        return self.student.device
-
-    def network(self, name):
-        """The plain segmentation network called "teacher" or "student"."""
-        return self.teacher.model if name == "teacher" else self.student
-
-    def trained_modules(self):
-        """What the main optimizer steps; the discriminator has its own."""
-        return [self.student]
 
     def start_from_student(self):
-        """Take over the student's weights, which were just loaded, wherever training begins with a copy of them."""
-        for teacher in self.teachers():
-            teacher.copy_from(self.student)
+        super().start_from_student()
         if self.feature_distance is not None:
             self.feature_distance.start_from(self.student.backbone)
 
     def teachers(self):
         return [teacher for teacher in (self.teacher, self.mask_teacher) if teacher is not None]
 
-    def update_teacher(self, iteration):
-        """Step 1 of an iteration: the teachers move towards the student."""
-        for teacher in self.teachers():
-            teacher.update(self.student, iteration)
-
-    def running_state(self):
-        """Plain values outside the state dict that a resumed run needs: none."""
-        return {}
-
     def parts(self, batch):
-        """What `forward` takes one after the other in a training step: the batch, or its passes when `sequential`."""
+        """The batch, or its passes when `sequential`."""
         return [[function] for function in self.passes(batch)] if self.sequential else [batch]
 
     def forward(self, inputs):

@@ -1,0 +1,88 @@
+"""What every adapting meta-architecture is: a student, its teacher, and how training and evaluation reach them."""
+
+from detectron2.modeling import META_ARCH_REGISTRY
+from torch import nn
+
+from mic_det.errors import UserError, did_you_mean, user_errors
+
+
+class AdaptingModel(nn.Module):
+    """A student and its teacher.
+
+    In training `forward` takes an AdaptationBatch, or one of its `parts`, and returns losses; in evaluation it takes
+    detectron2's list of dicts and returns the predictions of `inference_model`.
+
+    Attributes:
+        diagnostics: what the last training step saw, as numbers or 0-dim tensors; the trainer averages and logs them.
+        has_adversary: whether parts of it get gradients only while it adapts.
+    """
+
+    has_adversary = False
+
+    def __init__(self, student, teacher, inference):
+        """
+        Args:
+            student: the network that is trained.
+            teacher: EMATeacher of the student.
+            inference: "teacher" or "student", which of them predicts in evaluation mode.
+        """
+        super().__init__()
+        if inference not in ("teacher", "student"):
+            raise UserError(f"MODEL.MIC.INFERENCE must be 'teacher' or 'student', got '{inference}'.")
+        self.student = student
+        self.teacher = teacher
+        self.inference_model = inference
+        self.diagnostics = {}
+
+    @property
+    def device(self):
+        return self.student.device
+
+    def network(self, name):
+        """The plain network called "teacher" or "student"."""
+        return self.teacher.model if name == "teacher" else self.student
+
+    def trained_modules(self):
+        """What the main optimizer steps."""
+        return [self.student]
+
+    def teachers(self):
+        return [self.teacher]
+
+    def update_teacher(self, iteration):
+        """Step 1 of an iteration: the teachers move towards the student."""
+        for teacher in self.teachers():
+            teacher.update(self.student, iteration)
+
+    def start_from_student(self):
+        """Take over the student's weights, which were just loaded, wherever training begins with a copy of them."""
+        for teacher in self.teachers():
+            teacher.copy_from(self.student)
+
+    def running_state(self):
+        """Plain values outside the state dict that a resumed run needs."""
+        return {}
+
+    def parts(self, batch):
+        """What `forward` takes one after the other in a training step."""
+        return [batch]
+
+
+def build_student(cfg, kind=object):
+    """The registered meta-architecture that adapts.
+
+    Raises:
+        UserError: when it is not registered, is not a `kind`, or cannot be built with the config's values.
+    """
+    name = cfg.MODEL.MIC.STUDENT
+    if name not in META_ARCH_REGISTRY:
+        hint = did_you_mean(name, [known for known, _ in META_ARCH_REGISTRY])
+        raise UserError(f"MODEL.MIC.STUDENT names '{name}', which is not a registered meta-architecture.{hint}")
+    architecture = META_ARCH_REGISTRY.get(name)
+    if not issubclass(architecture, kind):
+        raise UserError(
+            f"MODEL.MIC.STUDENT: {name} is no {kind.__name__}, which {cfg.MODEL.META_ARCHITECTURE} needs: choose EncoderDecoder, "
+            "HRDA or a subclass."
+        )
+    with user_errors(f"MODEL.{name}"):
+        return architecture(cfg)
