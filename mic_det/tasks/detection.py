@@ -14,6 +14,7 @@ from mic_det.reporting import pictures, report
 from mic_det.reporting.gallery import write_gallery
 
 from .base import Task
+from .pseudo_box_watch import PseudoBoxWatch
 
 
 class DetectionTask(Task):
@@ -60,8 +61,6 @@ class DetectionTask(Task):
         return found
 
     def watches(self, cfg):
-        from mic_det.engine.pseudo_box_watch import PseudoBoxWatch
-
         return [PseudoBoxWatch(cfg.LOG.COLLAPSE_ITERS, cfg.LOG.RUNAWAY_FACTOR, cfg.MODEL.MIC.BURN_IN)]
 
     def conditions(self, cfg):

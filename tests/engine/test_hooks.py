@@ -9,8 +9,8 @@ from detectron2.utils.events import EventStorage
 from mic_det.checkpoint import files
 from mic_det.engine import AdaptationTrainer, hooks
 from mic_det.engine.optimizer import clip_gradients, gradient_norm, scale_to_batch
-from mic_det.engine.pseudo_box_watch import PseudoBoxWatch
 from mic_det.errors import UserError
+from mic_det.tasks.pseudo_box_watch import PseudoBoxWatch
 
 
 def watch(values, collapse=30, runaway=3.0, burn_in=0):
