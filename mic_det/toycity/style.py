@@ -18,7 +18,7 @@ PALETTE = {
     ids.TERRAIN: ((1.4, 1.05, 0.7), (16, 2, -8)),
     ids.SKY: ((0.8, 0.95, 1.15), (-16, -4, 8)),
 }
-WEAKEST = 0.4  # scenes differ in how far they are from the real style: from this share of the above to all of it
+WEAKEST, STRONGEST = 0.8, 1.3  # scenes differ in how far they are from the real style, as a factor on the above
 CONTRAST, SATURATION = 1.25, 1.45
 GRAIN = 10.0  # strength of the textures in grey levels
 
@@ -35,7 +35,7 @@ def stylise(image, labels, seed):
         HxWx3 float32; values may leave 0..255.
     """
     rng = np.random.default_rng(seed)
-    strength = rng.uniform(WEAKEST, 1.0)
+    strength = rng.uniform(WEAKEST, STRONGEST)
     height, width = labels.shape
     factors = np.tile(np.float32(DEFAULT[0]), (256, 1))
     offsets = np.tile(np.float32(DEFAULT[1]), (256, 1))
