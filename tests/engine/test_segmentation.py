@@ -98,7 +98,7 @@ def test_published_teachers_use_batch_statistics_again_after_an_evaluation(tiny_
     cfg = tiny_seg_cfg("MODEL.MIC.REFERENCE.TEACHER_BATCH_STATISTICS", True, "MODEL.SEM_SEG_HEAD.NORM", "BN")
     trainer = AdaptationTrainer(cfg)
     evaluate(trainer.task, cfg, trainer.core, 1)
-    assert trainer.core.teacher.model.sem_seg_head.fuse.bottleneck.norm.training
+    assert trainer.core.teacher.model.sem_seg_head.fuse.norm.training
     assert not trainer.core.teacher.model.sem_seg_head.dropout.training
 
 
