@@ -40,10 +40,13 @@ def reference(toycity, tmp_path_factory):
 
 
 def assert_same(found, reference):
-    """Every parameter's gradient within 1 %: rounding may flip a ReLU that is nearly 0, wrong averaging is far off."""
+    """Every parameter's gradient within 1 %: rounding may flip a ReLU that is nearly 0, wrong averaging is far off.
+
+    A bias that normalisation takes back has no gradient but rounding, near 1e-8.
+    """
     assert reference["gradients"].keys() == found["gradients"].keys()
     for name, value in reference["gradients"].items():
-        assert (found["gradients"][name] - value).norm() <= 0.01 * value.norm(), name
+        assert (found["gradients"][name] - value).norm() <= 0.01 * value.norm() + 1e-6, name
 
 
 def test_the_reference_has_pseudo_labels_and_foreground(reference):
