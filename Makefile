@@ -28,7 +28,7 @@ test: lint  ## lint, then all tests with coverage
 demo: setup  ## clear streets to fog in about nine minutes on two CPU cores
 	$(BIN)/python tools/demo.py
 
-demo-seg: setup  ## segmentation, synthetic to foggy streets, in about ten minutes on two CPU cores
+demo-seg: setup  ## segmentation, synthetic to real streets, in about ten minutes on two CPU cores
 	$(BIN)/python tools/demo.py --task segmentation
 
 study: setup  ## six methods, three seeds on ToyCity (about three hours on two cores)

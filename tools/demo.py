@@ -1,6 +1,6 @@
 #!/usr/bin/env python
 """ToyCity adapted in about nine minutes on two CPU cores: `make demo` (detection, clear to fog) or `make demo-seg`
-(segmentation, synthetic to foggy).
+(segmentation, synthetic to real).
 
 Trains source-only and MIC, prints one table and writes report.html and summary.json.
 """

@@ -50,9 +50,9 @@ DETECTION = Demo(
 SEGMENTATION = Demo(
     "toycity_seg",
     ("source_only", "mic_daformer"),
-    ("foggy", "clear"),
+    ("real",),
     "student",
-    "mic-det: from synthetic streets to real ones in fog",
+    "mic-det: from synthetic to real streets",
     "The teacher labels the complete image; the student learns that label on the image with pasted source classes, and on the "
     "image with blocks removed.",
 )
