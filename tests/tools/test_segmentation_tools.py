@@ -140,17 +140,13 @@ def test_demo_compares_source_only_and_mic(toycity, tmp_path):
     results, table, page = run_demo(SEGMENTATION, tmp_path, SHORT)
     assert {run["method"] for run in results} == {"source_only", "mic_daformer"} and "mIoU" in table
     text = page.read_text()
-    assert (
-        "from synthetic to real streets" in text and "mixed with source classes" in text and "Classes (real)" in text
-    )
+    assert "from synthetic to real streets" in text and "mixed with source classes" in text and "Classes (real)" in text
 
 
 def test_study_reports_the_student(toycity, tmp_path):
     assert methods_of("toycity_seg") == ["source_only", "daformer", "mic_daformer", "oracle"]
     text = run_study("toycity_seg", ("source_only", "daformer"), tmp_path, (0, 1), tmp_path / "report.md", SHORT)
-    assert (
-        "daformer minus source_only, toycity_seg_val mIoU (student), seed by seed" in text and "95 % interval" in text
-    )
+    assert "daformer minus source_only, toycity_seg_val mIoU (student), seed by seed" in text and "95 % interval" in text
     assert "Rare Class Sampling temperature 0.01" in text and "Student's t" in text
 
 
