@@ -28,14 +28,14 @@ test: lint  ## lint, then all tests with coverage
 demo: setup  ## clear streets to fog in about nine minutes on two CPU cores
 	$(BIN)/python tools/demo.py
 
-demo-seg: setup  ## segmentation, synthetic to real streets, in about ten minutes on two CPU cores
+demo-seg: setup  ## the same for segmentation, synthetic to real streets
 	$(BIN)/python tools/demo.py --task segmentation
 
 study: setup  ## six methods, three seeds on ToyCity (about three hours on two cores)
 	$(BIN)/python datasets/prepare_toycity.py --root datasets/toycity
 	$(BIN)/python tools/study.py --benchmark toycity --jobs 2 --report benchmarks/toycity_detection.md
 
-study-seg: setup  ## segmentation: four methods, three seeds on ToyCity (about two hours on two cores)
+study-seg: setup  ## segmentation: four methods, three seeds on ToyCity
 	$(BIN)/python datasets/prepare_toycity_seg.py --root datasets
 	$(BIN)/python tools/study.py --benchmark toycity_seg --jobs 2 --report benchmarks/toycity_segmentation.md
 

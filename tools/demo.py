@@ -1,6 +1,5 @@
 #!/usr/bin/env python
-"""ToyCity adapted in about nine minutes on two CPU cores: `make demo` (detection, clear to fog) or `make demo-seg`
-(segmentation, synthetic to real).
+"""ToyCity adapted: `make demo` (detection, clear to fog) or `make demo-seg` (segmentation, synthetic to real).
 
 Trains source-only and MIC, prints one table and writes report.html and summary.json.
 """

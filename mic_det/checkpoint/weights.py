@@ -111,28 +111,33 @@ def load_weights(model, path, download=False):
     A mic-det checkpoint fills student and teacher; anything that detectron2 can read (its own, Caffe2 or torchvision
     naming) fills the student, which the teacher then copies. '' leaves the random weights.
 
+    Returns:
+        Names of the model's EXTRAS that a mic-det checkpoint lacks; they stay as they were initialised.
+
     Raises:
         UserError: when the file is missing or none of the backbone's weights was in it.
     """
     if not path:
-        return
+        return []
     file = find(path, download)
     content = read_weights(file)
     if is_mic_checkpoint(content["model"]):
-        load_exactly(model, with_extras_of(model, content["model"]), file)
-        return
+        state, missing = with_extras_of(model, content["model"])
+        load_exactly(model, state, file)
+        return missing
     if is_published(content["model"]) or is_published_segmentation(content["model"]):
         raise UserError(f"MODEL.WEIGHTS: {file} is in the published code's layout: convert it with tools/convert_checkpoint.py.")
     if is_public_encoder(content["model"]):
         load_encoder(model.student.backbone, content["model"], file)
         model.start_from_student()
-        return
+        return []
     unmatched = DetectionCheckpointer(model.student)._load_model(content)
     missing = set(unmatched.missing_keys) if unmatched else set()
     if all(f"backbone.{name}" in missing for name in model.student.backbone.state_dict()):
         raise UserError(f"MODEL.WEIGHTS: {file} holds no weight of the backbone {type(model.student.backbone).__name__}.")
     model.start_from_student()
     logger.info("Loaded %s into student and teacher.", file)
+    return []
 
 
 def load_encoder(backbone, state, file):
@@ -149,13 +154,13 @@ def load_encoder(backbone, state, file):
 
 
 def with_extras_of(model, state):
-    """A mic-det state dict with the model's own extras (EXTRAS) where it has none, and without those the model lacks."""
+    """(a mic-det state dict with exactly the model's EXTRAS, the model's own where it has none; names of those it has not)."""
     own = {name: value for name, value in model.state_dict().items() if name.startswith(EXTRAS)}
     rest = {name: value for name, value in state.items() if name in own or not name.startswith(EXTRAS)}
     missing = sorted({name.split(".")[0] for name in own.keys() - rest.keys()})
     if missing:
-        logger.warning("The checkpoint has no %s: training would start with new ones.", " and no ".join(missing))
-    return {**own, **rest}
+        logger.info("The checkpoint has no %s.", " and no ".join(missing))
+    return {**own, **rest}, missing
 
 
 def load_exactly(model, state, file):

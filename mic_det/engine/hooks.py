@@ -174,7 +174,7 @@ class Pictures(HookBase):
     def after_step(self):
         trainer = self.trainer
         due = self.period > 0 and (trainer.iter + 1) % self.period == 0
-        if not due or not trainer.adapts or not comm.is_main_process():
+        if not due or not trainer.adapts or not trainer.core.uses_pseudo_labels or not comm.is_main_process():
             return
         for index, row in enumerate(trainer.task.lessons(trainer.cfg, trainer.core, count=2, seed=trainer.cfg.SEED)):
             picture = torch.cat([torch.from_numpy(image) for _, image in row], dim=1)

@@ -21,6 +21,7 @@ from mic_det.engine import burn_in
 from mic_det.engine.hooks import build_hooks
 from mic_det.engine.meters import Meters
 from mic_det.engine.optimizer import build_optimizers, clip_gradients, gradient_norm
+from mic_det.errors import UserError
 from mic_det.tasks import task_of
 
 logger = logging.getLogger(__name__)
@@ -50,7 +51,11 @@ class AdaptationTrainer(TrainerBase):
         self.task.check_datasets(cfg)
         with seeded(cfg.SEED):
             self.core = build_model(cfg)
-        load_weights(self.core, cfg.MODEL.WEIGHTS, download)
+        if "feature_distance" in load_weights(self.core, cfg.MODEL.WEIGHTS, download):
+            raise UserError(
+                f"MODEL.WEIGHTS: {cfg.MODEL.WEIGHTS} holds no ImageNet features to measure distances to: start from the "
+                "encoder's own file, or set MODEL.MIC.FEATURE_DISTANCE.WEIGHT 0."
+            )
         self.core.train()
         self.optimizers, self.schedulers = build_optimizers(cfg, self.core)
         devices = [self.core.device.index or 0] if self.core.device.type == "cuda" else None

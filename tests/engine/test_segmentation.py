@@ -164,3 +164,17 @@ def test_mixed_precision_stays_near_full_precision(tiny_seg_cfg, student):
     )
     for name in ("loss_seg", "loss_seg_mix", "loss_discriminator"):
         assert mixed[name] == pytest.approx(full[name], rel=0.05), name
+
+
+def test_features_of_an_adapted_checkpoint_do_not_pass_for_imagenets(tiny_seg_cfg, tmp_path):
+    """A checkpoint without ImageNet features can be evaluated, but not be trained with a distance to random ones."""
+    from detectron2.modeling import build_model
+
+    from mic_det.checkpoint.weights import load_weights
+
+    trainer = AdaptationTrainer(tiny_seg_cfg())
+    torch.save({"model": trainer.core.state_dict()}, tmp_path / "mic.pth")
+    cfg = tiny_seg_cfg("MODEL.MIC.FEATURE_DISTANCE.WEIGHT", 0.1, "MODEL.WEIGHTS", str(tmp_path / "mic.pth"))
+    assert load_weights(build_model(cfg), cfg.MODEL.WEIGHTS) == ["feature_distance"]
+    with pytest.raises(UserError, match="holds no ImageNet features"):
+        AdaptationTrainer(cfg)

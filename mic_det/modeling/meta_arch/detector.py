@@ -45,6 +45,7 @@ class MaskedConsistencyDetector(AdaptingModel):
         self.consistency = consistency
         self.alignment = alignment
         self.has_adversary = alignment is not None
+        self.uses_pseudo_labels = consistency is not None
 
     @classmethod
     def from_config(cls, cfg):

@@ -88,6 +88,8 @@ class MaskedConsistencySegmentor(AdaptingModel):
         self.entropy_weight = entropy_weight
         self.sequential = sequential
         self.has_adversary = discriminator is not None
+        self.masks_target = consistency is not None and masked_images != "source"
+        self.uses_pseudo_labels = mixing is not None or self.masks_target
 
     @classmethod
     def from_config(cls, cfg):
@@ -153,15 +155,14 @@ class MaskedConsistencySegmentor(AdaptingModel):
 
     def labelled_passes(self, source, images, valid):
         """The mixed and the masked pass, where they are on; the teacher is asked only when one of them needs it."""
-        masks_target = self.consistency is not None and self.masked_images != "source"
         passes, target = [], None
-        if self.mixing is not None or masks_target:
+        if self.uses_pseudo_labels:
             target = images, *self.pseudo_labels(self.teacher_logits(self.teacher, images), valid)
             self.diagnostics["pseudo_quality"] = target[2].mean()
         if self.mixing is not None:
             passes.append(self.mixed_pass(source, target))
         if self.consistency is not None:
-            passes.append(self.masked_pass(source, self.relabel(target, valid) if masks_target else None))
+            passes.append(self.masked_pass(source, self.relabel(target, valid) if self.masks_target else None))
         return passes
 
     # The passes ---------------------------------------------------------------------------------------------------
