@@ -8,7 +8,7 @@ from .masking import BlockMask
 from .mixing import ClassMix
 from .output_space import OutputDiscriminator, mean_entropy
 from .photometric import PhotometricAugmentation
-from .pixel_labels import PixelPseudoLabels
+from .pixel_labels import PixelPseudoLabels, class_shares
 from .pseudo_labels import BoxPseudoLabels, PseudoBoxes
 from .teacher import EMATeacher
 
@@ -26,5 +26,6 @@ __all__ = [
     "PhotometricAugmentation",
     "PixelPseudoLabels",
     "PseudoBoxes",
+    "class_shares",
     "mean_entropy",
 ]

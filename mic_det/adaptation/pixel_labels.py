@@ -1,5 +1,6 @@
 """Teacher scores per pixel -> labels with a quality (Tranheden et al., DACS, WACV 2021; MIC, CVPR 2023, equation 5)."""
 
+import torch
 from detectron2.config import configurable
 
 
@@ -39,3 +40,10 @@ class PixelPseudoLabels:
         quality = confident.mean() if self.batch_quality else confident.mean(dim=(1, 2), keepdim=True)
         weights = quality.expand_as(confidence)
         return labels, weights if valid is None else weights * valid
+
+
+def class_shares(labels, num_classes):
+    """Shares of the pixels, in [0, 1], that each class has in labels NxHxW: K numbers, counted without waiting for the device."""
+    labels = labels.flatten()
+    counts = torch.zeros(num_classes, dtype=torch.long, device=labels.device)
+    return counts.scatter_add_(0, labels, torch.ones_like(labels)) / labels.numel()

@@ -86,8 +86,10 @@ def add_mic_config(cfg):
     cfg.LOG.PERIOD = 20
     # Iterations between two rows of pseudo-label pictures in TensorBoard; 0 is off.
     cfg.LOG.PICTURE_PERIOD = 1000
-    # Warn when no pseudo box was found for this many iterations.
+    # Warn when no pseudo box was found, or no pixel was confident, for this many iterations.
     cfg.LOG.COLLAPSE_ITERS = 200
     # Warn when there are this many times more pseudo boxes than source boxes per image.
     cfg.LOG.RUNAWAY_FACTOR = 3.0
+    # Warn when a larger share of the target's pixels gets the same class.
+    cfg.LOG.LARGEST_SHARE = 0.9
     return cfg

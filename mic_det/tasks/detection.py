@@ -14,7 +14,7 @@ from mic_det.reporting import pictures, report
 from mic_det.reporting.gallery import write_gallery
 
 from .base import Task
-from .pseudo_box_watch import PseudoBoxWatch
+from .watches import PseudoBoxWatch
 
 
 class DetectionTask(Task):

@@ -13,12 +13,18 @@ from mic_det.reporting import report, semantic_pictures
 from mic_det.reporting.semantic_gallery import write_semantic_gallery
 
 from .base import Task
+from .watches import PixelLabelWatch
 
 
 class SegmentationTask(Task):
     metrics = PIXELS
     progress = MappingProxyType({"quality": "pseudo_quality"})
-    curves = MappingProxyType({"pseudo_quality": "quality of the pseudo-labels (mean weight)"})
+    curves = MappingProxyType(
+        {
+            "pseudo_quality": "quality of the pseudo-labels (mean weight)",
+            "pseudo_largest_share": "share of the most frequent pseudo-label",
+        }
+    )
 
     def check_datasets(self, cfg):
         data.check_datasets(cfg)
@@ -48,6 +54,9 @@ class SegmentationTask(Task):
         files = {dataset: folder / dataset / "confusion.json" for dataset in cfg.DATASETS.TEST}
         found = {dataset: path for dataset, path in files.items() if path.is_file()}
         return [report.confusion_section(f"Confusion of the {model} on {dataset}", path) for dataset, path in found.items()]
+
+    def watches(self, cfg):
+        return [PixelLabelWatch(cfg.LOG.COLLAPSE_ITERS, cfg.LOG.LARGEST_SHARE, cfg.MODEL.MIC.BURN_IN)]
 
     def conditions(self, cfg):
         mic, semantic = cfg.MODEL.MIC, cfg.INPUT.SEM_SEG

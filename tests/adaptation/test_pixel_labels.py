@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mic_det.adaptation import PixelPseudoLabels
+from mic_det.adaptation import PixelPseudoLabels, class_shares
 
 
 def logits_of(probabilities):
@@ -36,3 +36,7 @@ def test_a_threshold_of_zero_weighs_everything_fully(logits):
     assert (PixelPseudoLabels(0.0)(logits)[1] == 1).all()
     with pytest.raises(ValueError, match="threshold must lie"):
         PixelPseudoLabels(1.5)
+
+
+def test_class_shares_are_counted():
+    assert class_shares(torch.tensor([[[0, 2], [2, 2]], [[2, 1], [1, 2]]]), 4).tolist() == [0.125, 0.25, 0.625, 0.0]

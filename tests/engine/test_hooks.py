@@ -10,7 +10,7 @@ from mic_det.checkpoint import files
 from mic_det.engine import AdaptationTrainer, hooks
 from mic_det.engine.optimizer import clip_gradients, gradient_norm, scale_to_batch
 from mic_det.errors import UserError
-from mic_det.tasks.pseudo_box_watch import PseudoBoxWatch
+from mic_det.tasks.watches import PixelLabelWatch, PseudoBoxWatch
 
 
 def watch(values, collapse=30, runaway=3.0, burn_in=0):
@@ -42,6 +42,32 @@ def test_silence_during_burn_in(caplog):
     with caplog.at_level(logging.WARNING):
         watch([(i, 0.0) for i in range(500, 525, 5)], burn_in=500)
     assert not caplog.records
+
+
+def watch_pixels(values):
+    """Feed (iteration, quality, share of the most frequent label) to the watch."""
+    hook = PixelLabelWatch(collapse_iters=30, largest_share=0.9, burn_in=0)
+    with EventStorage() as storage:
+        hook.trainer = SimpleNamespace(storage=storage, start_iter=0)
+        hook.before_train()
+        for iteration, quality, share in values:
+            storage.iter = iteration
+            storage.put_scalar("pseudo_quality", quality)
+            storage.put_scalar("pseudo_largest_share", share)
+            hook.after_step()
+
+
+def test_unsure_pixels_are_reported_once_until_they_recover(caplog):
+    unsure, sure = [(i, 0.005, 0.4) for i in range(0, 60, 10)], [(60, 0.3, 0.4)]
+    watch_pixels(unsure + sure + [(i + 70, quality, share) for i, quality, share in unsure])
+    assert [record.message.split(":")[0] for record in caplog.records] == [
+        "Fewer than 1 % of the target's pixels were confident for 30 iterations"
+    ] * 2
+
+
+def test_one_class_everywhere_is_reported(caplog):
+    watch_pixels([(0, 0.8, 0.6), (10, 0.9, 0.93), (20, 0.9, 0.95)])
+    assert [record.message[:50] for record in caplog.records] == ["93% of the target's pixels get the same class: pse"]
 
 
 def test_best_checkpoint_is_kept_only_when_asked_and_says_what_it_costs(tiny_cfg, tmp_path, monkeypatch):

@@ -73,7 +73,7 @@ def test_names_of_all_losses(tiny_seg_cfg, batch):
         *("loss_seg", "loss_seg_detail", "loss_seg_mix", "loss_seg_detail_mix", "loss_seg_mask", "loss_seg_detail_mask"),
         *("loss_feature_distance", "loss_adversarial", "loss_discriminator", "loss_entropy"),
     }
-    assert set(model.diagnostics) == {"pseudo_quality", "masked_fraction"}
+    assert set(model.diagnostics) == {"pseudo_quality", "pseudo_largest_share", "masked_fraction"}
     names = {name.split(".")[0] for name in model.state_dict()}
     assert names == {"student", "teacher", "feature_distance", "discriminator"}
 

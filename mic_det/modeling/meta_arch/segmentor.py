@@ -15,6 +15,7 @@ from mic_det.adaptation import (
     OutputDiscriminator,
     PhotometricAugmentation,
     PixelPseudoLabels,
+    class_shares,
     mean_entropy,
 )
 from mic_det.errors import UserError, user_errors
@@ -34,8 +35,8 @@ class MaskedConsistencySegmentor(AdaptingModel):
     evaluation it takes detectron2's list of dicts and returns `inference_model`'s "sem_seg".
 
     Attributes:
-        diagnostics: what the last step saw, as numbers or 0-dim tensors: quality of the pseudo-labels, pasted and removed
-            shares of pixels. The trainer averages and logs them.
+        diagnostics: what the last step saw, as numbers or 0-dim tensors: quality of the pseudo-labels, shares of the
+            most frequent one and of pasted and removed pixels. The trainer averages and logs them.
     """
 
     @configurable
@@ -157,8 +158,10 @@ class MaskedConsistencySegmentor(AdaptingModel):
         """The mixed and the masked pass, where they are on; the teacher is asked only when one of them needs it."""
         passes, target = [], None
         if self.uses_pseudo_labels:
-            target = images, *self.pseudo_labels(self.teacher_logits(self.teacher, images), valid)
+            logits = self.teacher_logits(self.teacher, images)
+            target = images, *self.pseudo_labels(logits, valid)
             self.diagnostics["pseudo_quality"] = target[2].mean()
+            self.diagnostics["pseudo_largest_share"] = class_shares(target[1], logits.shape[1]).max()
         if self.mixing is not None:
             passes.append(self.mixed_pass(source, target))
         if self.consistency is not None:

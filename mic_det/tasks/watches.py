@@ -1,0 +1,102 @@
+"""Watches over pseudo-labels: hooks that warn when self-training goes wrong. They look at logged means only."""
+
+import logging
+from abc import ABC, abstractmethod
+
+from detectron2.engine import HookBase
+
+logger = logging.getLogger(__name__)
+
+
+class PseudoLabelWatch(HookBase, ABC):
+    """Warns once when pseudo-labels vanish, again after they have recovered.
+
+    Attributes:
+        value: name of the logged mean that the watch reads.
+    """
+
+    value = None
+
+    def __init__(self, collapse_iters, burn_in):
+        self.collapse_iters = collapse_iters
+        self.last_seen = burn_in
+        self.warned = set()
+
+    def before_train(self):
+        self.last_seen = max(self.last_seen, self.trainer.start_iter)
+        self.read_at = -1
+
+    def after_step(self):
+        if self.value not in self.trainer.storage.histories():
+            return
+        latest = self.trainer.storage.latest()
+        found, read_at = latest[self.value]
+        if read_at == self.read_at:
+            return
+        self.read_at = read_at
+        if not self.vanished(found):
+            self.last_seen = read_at
+            self.warned.discard("collapse")
+        elif read_at - self.last_seen >= self.collapse_iters:
+            self.warn(
+                "collapse",
+                f"{self.nothing} for {read_at - self.last_seen} iterations: the target is not learned from. Lower "
+                "MODEL.MIC.PSEUDO_LABELS.THRESHOLD, or train longer before adapting (MODEL.MIC.BURN_IN).",
+            )
+        self.look_for_runaway({name: value for name, (value, _) in latest.items()})
+
+    def vanished(self, found):
+        """Whether this mean says that there are no pseudo-labels."""
+        return found == 0
+
+    @abstractmethod
+    def look_for_runaway(self, means):
+        """Warn when there is too much of something in {name: last logged mean}."""
+
+    def warn(self, kind, message):
+        if kind not in self.warned:
+            self.warned.add(kind)
+            logger.warning(message)
+
+
+class PseudoBoxWatch(PseudoLabelWatch):
+    """Warns when pseudo boxes vanish or multiply."""
+
+    value = "pseudo_boxes_per_image"
+    nothing = "No pseudo box was found"
+
+    def __init__(self, collapse_iters, runaway_factor, burn_in):
+        super().__init__(collapse_iters, burn_in)
+        self.runaway_factor = runaway_factor
+
+    def look_for_runaway(self, means):
+        found, source = means[self.value], means["source_boxes_per_image"]
+        if found > self.runaway_factor * source:
+            self.warn(
+                "runaway",
+                f"{found:.1f} pseudo boxes per target image against {source:.1f} boxes per source image: pseudo-labels may be "
+                "running away. Raise MODEL.MIC.PSEUDO_LABELS.THRESHOLD or MODEL.MIC.TEACHER.ALPHA.",
+            )
+
+
+class PixelLabelWatch(PseudoLabelWatch):
+    """Warns when almost no pixel is labelled with confidence, or almost all get the same class."""
+
+    value = "pseudo_quality"
+    nothing = "Fewer than 1 % of the target's pixels were confident"
+
+    def __init__(self, collapse_iters, largest_share, burn_in):
+        super().__init__(collapse_iters, burn_in)
+        self.largest_share = largest_share
+
+    def vanished(self, found):
+        return found < 0.01
+
+    def look_for_runaway(self, means):
+        share = means["pseudo_largest_share"]
+        if share > self.largest_share:
+            self.warn(
+                "runaway",
+                f"{share:.0%} of the target's pixels get the same class: pseudo-labels may be collapsing. Train longer before "
+                "adapting (MODEL.MIC.BURN_IN), or raise MODEL.MIC.TEACHER.ALPHA.",
+            )
