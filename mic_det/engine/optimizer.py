@@ -15,6 +15,17 @@ from mic_det.modeling import EncoderDecoder
 logger = logging.getLogger(__name__)
 
 
+class PolyLR(WarmupPolyLR):
+    """The product of linear warm-up and polynomial decay to 0.
+
+    Its checkpoint holds the position only, as those of detectron2's other schedules do: a run that is resumed with another
+    SOLVER.MAX_ITER follows the new schedule.
+    """
+
+    def state_dict(self):
+        return {"base_lrs": self.base_lrs, "last_epoch": self.last_epoch}
+
+
 def build_optimizers(cfg, core):
     """({name: optimizer}, {name: learning-rate scheduler}) of a meta-architecture, in the same order.
 
@@ -31,16 +42,16 @@ def build_optimizers(cfg, core):
         rate = cfg.MODEL.MIC.ADVERSARIAL.BASE_LR
         adam = torch.optim.Adam(discriminator.parameters(), rate, betas=(0.9, 0.99), fused=True)
         optimizers["discriminator_optimizer"] = adam
-        schedulers["discriminator_scheduler"] = WarmupPolyLR(adam, cfg.SOLVER.MAX_ITER, warmup_iters=0, power=0.9)
+        schedulers["discriminator_scheduler"] = PolyLR(adam, cfg.SOLVER.MAX_ITER, warmup_iters=0, power=0.9)
     return optimizers, schedulers
 
 
 def build_scheduler(cfg, optimizer):
-    """Detectron2's schedulers and WarmupPolyLR, the product of linear warm-up and polynomial decay to 0."""
+    """PolyLR for SOLVER.LR_SCHEDULER_NAME WarmupPolyLR, otherwise detectron2's schedulers."""
     solver = cfg.SOLVER
     if solver.LR_SCHEDULER_NAME != "WarmupPolyLR":
         return build_lr_scheduler(cfg, optimizer)
-    return WarmupPolyLR(
+    return PolyLR(
         optimizer,
         solver.MAX_ITER,
         warmup_factor=solver.WARMUP_FACTOR,

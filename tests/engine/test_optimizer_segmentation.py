@@ -42,6 +42,15 @@ def test_rates_follow_the_published_schedule():
         assert scheduler.get_lr() == pytest.approx([rate], rel=1e-3), iteration
 
 
+def test_a_prolonged_run_follows_the_new_schedule():
+    cfg = config("gta2cs_seg_daformer")
+    longer = config("gta2cs_seg_daformer", "SOLVER.MAX_ITER", 80000)
+    schedulers = [build_scheduler(c, torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=6e-5)) for c in (cfg, longer)]
+    schedulers[0].last_epoch = 40000
+    schedulers[1].load_state_dict(schedulers[0].state_dict())
+    assert schedulers[1].get_lr() == pytest.approx([3e-5])
+
+
 def test_advseg_has_its_own_optimizer_and_rate(tiny_seg_cfg):
     cfg = tiny_seg_cfg("MODEL.MIC.ADVERSARIAL.WEIGHT", 0.001, "SOLVER.MAX_ITER", 1000)
     core = build_model(cfg)
