@@ -40,7 +40,7 @@ def add_adaptation_config(cfg):
     # Back-propagate source, mixed and masked losses one after the other: same gradients, least memory.
     cfg.MODEL.MIC.SEQUENTIAL_BACKWARD = False
 
-    # Which images are masked: target, source, both, or the first halves of both.
+    # Which images are masked: target, source, both, the first halves of both, or the mixed ones (as LC-MSM does).
     cfg.MODEL.MIC.MASK.IMAGES = "target"
     # Apply AUGMENT to masked images (to mixed ones it always is).
     cfg.MODEL.MIC.MASK.AUGMENT = True

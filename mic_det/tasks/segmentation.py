@@ -90,7 +90,7 @@ class SegmentationTask(Task):
         ones = torch.ones_like(source[1], dtype=torch.float32)
         extras = {}
         if core.mixing is not None:
-            extras["mix and jitter"] = lambda: core.mixed_pass(source, (images, source[1], ones))
+            extras["mix and jitter"] = lambda: core.mixed_pass(core.mix(source, (images, source[1], ones)))
         if core.consistency is not None:
             extras["mask and jitter"] = lambda: core.consistency.view(images)
         return extras

@@ -121,6 +121,14 @@ def test_masked_images_of_every_mode(tiny_seg_cfg, batch, mode, count, weighted)
         assert torch.equal(seen["labels"][:own], truth[:own])
 
 
+def test_masked_mixed_images_are_the_mix_itself(tiny_seg_cfg, batch):
+    off = ("MODEL.MIC.MASK.RATIO", 0.0, "MODEL.MIC.MASK.AUGMENT", False, "MODEL.MIC.AUGMENT.JITTER", 0.0)
+    model = build(tiny_seg_cfg("MODEL.MIC.MASK.IMAGES", "mixed", "MODEL.MIC.AUGMENT.BLUR_PROB", 0.0, *off))
+    losses = model(batch)
+    assert float(losses["loss_seg_mask"]) == pytest.approx(float(losses["loss_seg_mix"]), rel=1e-5)
+    assert set(model(AdaptationBatch(batch.source))) == {"loss_seg"}
+
+
 def test_masks_can_have_their_own_teacher_and_threshold(tiny_seg_cfg, batch):
     """No EMA (alpha 0: the student itself) and no confidence weight, the ablations of table 7."""
     model = build(tiny_seg_cfg("MODEL.MIC.MASK.TEACHER_ALPHA", 0.0, "MODEL.MIC.MASK.THRESHOLD", 0.0))
@@ -184,6 +192,8 @@ def test_the_teacher_has_no_gradient_and_evaluation_takes_the_configured_network
     ("overrides", "message"),
     [
         (("MODEL.MIC.MASK.IMAGES", "all"), "MASK.IMAGES must be one of target, source, both, halves"),
+        (("MODEL.MIC.MASK.IMAGES", "mixed", "MODEL.MIC.MIX.ENABLED", False), "set MODEL.MIC.MIX.ENABLED True"),
+        (("MODEL.MIC.MASK.IMAGES", "mixed", "MODEL.MIC.MASK.THRESHOLD", 0.5), "MODEL.MIC.MASK.THRESHOLD to -1"),
         (("MODEL.MIC.PSEUDO_LABELS.THRESHOLD", 2.0), "threshold must lie in"),
         (("MODEL.MIC.ADVERSARIAL.WEIGHT", 1.0, "MODEL.MIC.ADVERSARIAL.LOSS", "x"), "ADVERSARIAL.LOSS must be one of"),
         (("MODEL.MIC.STUDENT", "GeneralizedRCNN"), "GeneralizedRCNN is no EncoderDecoder"),

@@ -23,7 +23,7 @@ from mic_det.modeling.decode_head.base import resize
 from mic_det.modeling.meta_arch.adapting import AdaptingModel, build_student
 from mic_det.modeling.meta_arch.encoder_decoder import EncoderDecoder
 
-MASKED_IMAGES = ("target", "source", "both", "halves")
+MASKED_IMAGES = ("target", "source", "both", "halves", "mixed")
 
 
 @META_ARCH_REGISTRY.register()
@@ -66,8 +66,9 @@ class MaskedConsistencySegmentor(AdaptingModel):
             mixing: ClassMix; None turns mixed images off.
             augment: callable on normalised images, applied to mixed images; None for none.
             consistency: MaskedConsistency; None turns masked images off.
-            masked_images: which images are masked: those of the "target" or "source", of "both", or the first "halves" of
-                both, which takes no longer than one domain (published for ACDC and Dark Zurich).
+            masked_images: which images are masked: those of the "target" or "source", of "both", the first "halves" of
+                both, which takes no longer than one domain (published for ACDC and Dark Zurich), or the "mixed" ones (as
+                LC-MSM does), in which pasted classes keep true labels.
             mask_teacher, mask_pseudo_labels: own EMATeacher and PixelPseudoLabels of the masked images; None for the same.
             detail_unweighted: the consistency's loss weight leaves out HRDA's detail loss (published).
             feature_distance: FeatureDistance; None turns it off.
@@ -79,6 +80,12 @@ class MaskedConsistencySegmentor(AdaptingModel):
         super().__init__(student, teacher, inference)
         if masked_images not in MASKED_IMAGES:
             raise UserError(f"MODEL.MIC.MASK.IMAGES must be one of {', '.join(MASKED_IMAGES)}, got '{masked_images}'.")
+        own_labels = mask_teacher is not None or mask_pseudo_labels is not None
+        if consistency is not None and masked_images == "mixed" and (mixing is None or own_labels):
+            raise UserError(
+                "MODEL.MIC.MASK.IMAGES mixed takes the mixed images with their labels: set MODEL.MIC.MIX.ENABLED True, and "
+                "MODEL.MIC.MASK.TEACHER_ALPHA and MODEL.MIC.MASK.THRESHOLD to -1."
+            )
         self.pseudo_labels = pseudo_labels
         self.mixing, self.augment = mixing, augment
         self.consistency, self.masked_images = consistency, masked_images
@@ -89,7 +96,7 @@ class MaskedConsistencySegmentor(AdaptingModel):
         self.entropy_weight = entropy_weight
         self.sequential = sequential
         self.has_adversary = discriminator is not None
-        self.masks_target = consistency is not None and masked_images != "source"
+        self.masks_target = consistency is not None and masked_images not in ("source", "mixed")
         self.uses_pseudo_labels = mixing is not None or self.masks_target
 
     @classmethod
@@ -156,16 +163,17 @@ class MaskedConsistencySegmentor(AdaptingModel):
 
     def labelled_passes(self, source, images, valid):
         """The mixed and the masked pass, where they are on; the teacher is asked only when one of them needs it."""
-        passes, target = [], None
+        passes, target, mixed = [], None, None
         if self.uses_pseudo_labels:
             logits = self.teacher_logits(self.teacher, images)
             target = images, *self.pseudo_labels(logits, valid)
             self.diagnostics["pseudo_quality"] = target[2].mean()
             self.diagnostics["pseudo_largest_share"] = class_shares(target[1], logits.shape[1]).max()
         if self.mixing is not None:
-            passes.append(self.mixed_pass(source, target))
+            mixed = self.mix(source, target)
+            passes.append(self.mixed_pass(mixed))
         if self.consistency is not None:
-            passes.append(self.masked_pass(source, self.relabel(target, valid) if self.masks_target else None))
+            passes.append(self.masked_pass(source, self.relabel(target, valid) if self.masks_target else mixed))
         return passes
 
     # The passes ---------------------------------------------------------------------------------------------------
@@ -182,10 +190,13 @@ class MaskedConsistencySegmentor(AdaptingModel):
             losses["loss_feature_distance"] = self.feature_distance(observation.features, reference, labels)
         return losses
 
-    def mixed_pass(self, source, target):
-        """ClassMix of labelled and pseudo-labelled images, then colour jitter and blur."""
-        source = (*source, torch.ones_like(target[2]))
-        images, labels, weights = self.mixing(source, target)
+    def mix(self, source, target):
+        """ClassMix of labelled and pseudo-labelled images: (images, labels, weights)."""
+        return self.mixing((*source, torch.ones_like(target[2])), target)
+
+    def mixed_pass(self, mixed):
+        """Mixed images after colour jitter and blur."""
+        images, labels, weights = mixed
         images = self.augment(images) if self.augment is not None else images
         return partial(self.mixed_losses, images, labels, weights)
 
@@ -194,10 +205,10 @@ class MaskedConsistencySegmentor(AdaptingModel):
         return {f"{name}_mix": loss for name, loss in losses.items()}
 
     def masked_pass(self, source, target=None):
-        """Masked images of the configured domains, with true labels or pseudo-labels."""
-        if target is None:
+        """Masked images of the configured kind; `target` are those of the target or the mixed ones, with their labels."""
+        if self.masked_images == "source":
             images, labels, weights = *source, None
-        elif self.masked_images == "target":
+        elif self.masked_images in ("target", "mixed"):
             images, labels, weights = target
         else:
             labelled = (*source, torch.ones_like(source[1], dtype=torch.float32))
