@@ -66,8 +66,8 @@ class SegmentationTask(Task):
             f"Source, target and test images fitted into {sizes[0]}, {sizes[1]} and {sizes[2]} (width, height), crops of "
             f"{tuple(cfg.INPUT.CROP.SIZE)} (height, width).",
             f"Rare Class Sampling {rare}; teacher alpha {mic.TEACHER.ALPHA:g}, threshold {mic.PSEUDO_LABELS.THRESHOLD:g}, "
-            f"ClassMix with jitter {mic.AUGMENT.JITTER:g}; masks (mic): blocks of {mic.MASK.BLOCK_SIZE} px, ratio "
-            f"{mic.MASK.RATIO:g}.",
+            f"ClassMix with jitter {mic.AUGMENT.JITTER:g}; masks (mic) on {mic.MASK.IMAGES} images: blocks of "
+            f"{mic.MASK.BLOCK_SIZE} px, ratio {mic.MASK.RATIO:g}, loss weight {mic.LOSS_WEIGHT:g}.",
         ]
 
     def step_parts(self, core, batch):
