@@ -29,6 +29,7 @@ class Demo:
         model: "teacher" or "student", which of them the pictures show.
         title: of the report.
         lesson: what the pictures of the adapting run mean.
+        schedule: config overrides that make the studies' schedule shorter.
     """
 
     stem: str
@@ -37,6 +38,7 @@ class Demo:
     model: str
     title: str
     lesson: str
+    schedule: tuple = ()
 
 
 DETECTION = Demo(
@@ -55,6 +57,7 @@ SEGMENTATION = Demo(
     "mic-det: from synthetic to real streets",
     "The teacher labels the complete image; the student learns that label on the image with pasted source classes, and on the "
     "image with blocks removed.",
+    ("MODEL.MIC.BURN_IN", 700, "SOLVER.MAX_ITER", 1400),
 )
 
 
@@ -64,7 +67,7 @@ def run_demo(demo, output, overrides=()):
     ToyCity must have been rendered. Returns (results as in summary.json, table as text, path of the report).
     """
     watch = study.Stopwatch()
-    output = Path(output)
+    output, overrides = Path(output), (*demo.schedule, *overrides)
     study.train_methods(demo.stem, demo.methods, output, overrides)
     cfg = open_config(study.config_file(demo.stem, demo.methods[-1]), overrides)
     names = dict(zip(cfg.DATASETS.TEST, demo.tests, strict=True))

@@ -18,7 +18,7 @@ PALETTE = {
     ids.TERRAIN: ((1.4, 1.05, 0.7), (16, 2, -8)),
     ids.SKY: ((0.8, 0.95, 1.15), (-16, -4, 8)),
 }
-WEAKEST, STRONGEST = 1.2, 1.8  # scenes differ in how far they are from the real style, as a factor on the above
+WEAKEST, STRONGEST = 0.9, 1.4  # scenes differ in how far they are from the real style, as a factor on the above
 CONTRAST, SATURATION = 1.25, 1.45
 GRAIN = 10.0  # strength of the textures in grey levels
 
