@@ -42,7 +42,7 @@ def add_adaptation_config(cfg):
 
     # Which images are masked: target, source, both, the first halves of both, or the mixed ones (as LC-MSM does).
     cfg.MODEL.MIC.MASK.IMAGES = "target"
-    # Apply AUGMENT to masked images (to mixed ones it always is).
+    # Apply AUGMENT to the images that are masked. ClassMix images always get it, masked or not.
     cfg.MODEL.MIC.MASK.AUGMENT = True
     # Alpha of a second teacher for masked images, 0 being the student itself; negative shares the teacher.
     cfg.MODEL.MIC.MASK.TEACHER_ALPHA = -1.0

@@ -13,9 +13,13 @@ class PseudoLabelWatch(HookBase, ABC):
 
     Attributes:
         value: name of the logged mean that the watch reads.
+        least: a mean of at most this says that there are no pseudo-labels.
+        nothing: how to say that in a sentence.
     """
 
     value = None
+    least = 0.0
+    nothing = None
 
     def __init__(self, collapse_iters, burn_in):
         self.collapse_iters = collapse_iters
@@ -34,7 +38,7 @@ class PseudoLabelWatch(HookBase, ABC):
         if read_at == self.read_at:
             return
         self.read_at = read_at
-        if not self.vanished(found):
+        if found > self.least:
             self.last_seen = read_at
             self.warned.discard("collapse")
         elif read_at - self.last_seen >= self.collapse_iters:
@@ -44,10 +48,6 @@ class PseudoLabelWatch(HookBase, ABC):
                 "MODEL.MIC.PSEUDO_LABELS.THRESHOLD, or train longer before adapting (MODEL.MIC.BURN_IN).",
             )
         self.look_for_runaway({name: value for name, (value, _) in latest.items()})
-
-    def vanished(self, found):
-        """Whether this mean says that there are no pseudo-labels."""
-        return found == 0
 
     @abstractmethod
     def look_for_runaway(self, means):
@@ -83,14 +83,12 @@ class PixelLabelWatch(PseudoLabelWatch):
     """Warns when almost no pixel is labelled with confidence, or almost all get the same class."""
 
     value = "pseudo_quality"
-    nothing = "Fewer than 1 % of the target's pixels were confident"
+    least = 0.01
+    nothing = "At most 1 % of the target's pixels were confident"
 
     def __init__(self, collapse_iters, largest_share, burn_in):
         super().__init__(collapse_iters, burn_in)
         self.largest_share = largest_share
-
-    def vanished(self, found):
-        return found < 0.01
 
     def look_for_runaway(self, means):
         share = means["pseudo_largest_share"]

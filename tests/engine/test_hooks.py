@@ -61,7 +61,7 @@ def test_unsure_pixels_are_reported_once_until_they_recover(caplog):
     unsure, sure = [(i, 0.005, 0.4) for i in range(0, 60, 10)], [(60, 0.3, 0.4)]
     watch_pixels(unsure + sure + [(i + 70, quality, share) for i, quality, share in unsure])
     assert [record.message.split(":")[0] for record in caplog.records] == [
-        "Fewer than 1 % of the target's pixels were confident for 30 iterations"
+        "At most 1 % of the target's pixels were confident for 30 iterations"
     ] * 2
 
 
