@@ -51,7 +51,8 @@ def test_segmentation_methods_are_what_their_names_say(path):
     mic, adapts = cfg.MODEL.MIC, method not in ("source_only", "oracle")
     assert cfg.MODEL.META_ARCHITECTURE == "MaskedConsistencySegmentor"
     assert (mic.STUDENT == "HRDA") == (method in ("hrda", "mic_hrda", "reference"))
-    assert not adapts or (mic.LOSS_WEIGHT > 0) == (method.startswith("mic_") or method == "reference")
+    assert not adapts or (mic.LOSS_WEIGHT > 0) == (method.startswith(("mic_", "mt_")) or method == "reference")
+    assert (mic.MASK.RATIO > 0) == (not method.startswith("mt_"))
     assert any(mic.REFERENCE.values()) == (method == "reference")
     assert (mic.ADVERSARIAL.WEIGHT > 0) == method.endswith("advseg") and (mic.ENTROPY.WEIGHT > 0) == method.endswith("minent")
     assert (not method.endswith(("advseg", "minent"))) == mic.MIX.ENABLED

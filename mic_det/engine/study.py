@@ -28,6 +28,7 @@ SUFFIXES = {
     "mic_sada": "",
     "daformer": "_daformer",
     "hrda": "_hrda",
+    "mt_daformer": "_mt_daformer",
     "mic_daformer": "_mic_daformer",
     "mic_hrda": "_mic_hrda",
     "oracle": "_oracle",

@@ -18,6 +18,8 @@ PAIRS = (
     ("daformer", "source_only"),
     ("mic_daformer", "source_only"),
     ("mic_daformer", "daformer"),
+    ("mt_daformer", "daformer"),
+    ("mic_daformer", "mt_daformer"),
     ("oracle", "mic_daformer"),
 )
 # 97.5 % points of Student's t for 1, 2, ... degrees of freedom
