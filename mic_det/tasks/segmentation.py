@@ -67,7 +67,7 @@ class SegmentationTask(Task):
             f"{tuple(cfg.INPUT.CROP.SIZE)} (height, width).",
             f"Rare Class Sampling {rare}; teacher alpha {mic.TEACHER.ALPHA:g}, threshold {mic.PSEUDO_LABELS.THRESHOLD:g}, "
             f"ClassMix with jitter {mic.AUGMENT.JITTER:g}; masks (mic) on {mic.MASK.IMAGES} images: blocks of "
-            f"{mic.MASK.BLOCK_SIZE} px, ratio {mic.MASK.RATIO:g} (mt: 0), loss weight {mic.LOSS_WEIGHT:g}.",
+            f"{mic.MASK.BLOCK_SIZE} px, ratio {mic.MASK.RATIO:g} (mt_daformer: 0), loss weight {mic.LOSS_WEIGHT:g}.",
         ]
 
     def step_parts(self, core, batch):

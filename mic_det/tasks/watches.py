@@ -13,12 +13,12 @@ class PseudoLabelWatch(HookBase, ABC):
 
     Attributes:
         value: name of the logged mean that the watch reads.
-        least: a mean of at most this says that there are no pseudo-labels.
+        vanished_at: a mean of at most this says that there are no pseudo-labels.
         nothing: how to say that in a sentence.
     """
 
     value = None
-    least = 0.0
+    vanished_at = 0.0
     nothing = None
 
     def __init__(self, collapse_iters, burn_in):
@@ -38,7 +38,7 @@ class PseudoLabelWatch(HookBase, ABC):
         if read_at == self.read_at:
             return
         self.read_at = read_at
-        if found > self.least:
+        if found > self.vanished_at:
             self.last_seen = read_at
             self.warned.discard("collapse")
         elif read_at - self.last_seen >= self.collapse_iters:
@@ -83,7 +83,7 @@ class PixelLabelWatch(PseudoLabelWatch):
     """Warns when almost no pixel is labelled with confidence, or almost all get the same class."""
 
     value = "pseudo_quality"
-    least = 0.01
+    vanished_at = 0.01
     nothing = "At most 1 % of the target's pixels were confident"
 
     def __init__(self, collapse_iters, largest_share, burn_in):
