@@ -9,13 +9,17 @@ class MetricNames:
 
     Attributes:
         overall: in the order of reports.
-        headline: the one that studies compare.
+        shown: those that studies show, the one that they compare first.
         per_class: prefix of the values per class, `<per_class>/<class name>`.
     """
 
     overall: tuple
-    headline: str
+    shown: tuple
     per_class: str
+
+    @property
+    def headline(self):
+        return self.shown[0]
 
     @property
     def class_key(self):
@@ -29,8 +33,8 @@ def per_class(metrics, metric):
     return {name.removeprefix(prefix): value for name, value in metrics.items() if name.startswith(prefix)}
 
 
-BOXES = MetricNames(("AP", "AP50", "AP75"), "AP50", "AP50")
-PIXELS = MetricNames(("mIoU", "mAcc", "aAcc"), "mIoU", "IoU")
+BOXES = MetricNames(("AP", "AP50", "AP75"), ("AP50", "AP"), "AP50")
+PIXELS = MetricNames(("mIoU", "mAcc", "aAcc"), ("mIoU", "aAcc"), "IoU")
 
 
 def names_in(metrics):

@@ -45,8 +45,7 @@ def ordered(results, key):
 
 
 def main_table(results):
-    tests, names = ordered(results, "test"), names_in(results[0])
-    shown = list(dict.fromkeys([names.headline, names.overall[0]]))
+    tests, shown = ordered(results, "test"), names_in(results[0]).shown
     rows = []
     for method in ordered(results, "method"):
         for model in ordered(results, "model"):

@@ -66,7 +66,7 @@ class SegmentationTask(Task):
             f"Source, target and test images fitted into {sizes[0]}, {sizes[1]} and {sizes[2]} (width, height), crops of "
             f"{tuple(cfg.INPUT.CROP.SIZE)} (height, width).",
             f"Rare Class Sampling {rare}; teacher alpha {mic.TEACHER.ALPHA:g}, threshold {mic.PSEUDO_LABELS.THRESHOLD:g}, "
-            f"ClassMix with jitter {mic.AUGMENT.JITTER:g}; masks (mic) on {mic.MASK.IMAGES} images: blocks of "
+            f"ClassMix with jitter {mic.AUGMENT.JITTER:g}; masks (`MASK.IMAGES {mic.MASK.IMAGES}`): blocks of "
             f"{mic.MASK.BLOCK_SIZE} px, ratio {mic.MASK.RATIO:g} (mt_daformer: 0), loss weight {mic.LOSS_WEIGHT:g}.",
         ]
 

@@ -148,6 +148,7 @@ def test_study_reports_the_student(toycity, tmp_path):
     text = run_study("toycity_seg", ("source_only", "daformer"), tmp_path, (0, 1), tmp_path / "report.md", SHORT)
     assert "daformer minus source_only, toycity_seg_val mIoU (student), seed by seed" in text and "95 % interval" in text
     assert "Rare Class Sampling temperature 0.01" in text and "Student's t" in text
+    assert "| toycity_seg_val mIoU" in text and "| toycity_seg_val aAcc" in text
 
 
 def test_detectors_only_are_exported(run):
