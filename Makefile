@@ -35,7 +35,7 @@ study: setup  ## six methods, three seeds on ToyCity (about three hours on two c
 	$(BIN)/python datasets/prepare_toycity.py --root datasets/toycity
 	$(BIN)/python tools/study.py --benchmark toycity --jobs 2 --report benchmarks/toycity_detection.md
 
-study-seg: setup  ## segmentation: five methods, three seeds on ToyCity
+study-seg: setup  ## segmentation: five methods, three seeds on ToyCity (about three hours on two cores)
 	$(BIN)/python datasets/prepare_toycity_seg.py --root datasets
 	$(BIN)/python tools/study.py --benchmark toycity_seg --jobs 2 --report benchmarks/toycity_segmentation.md
 
