@@ -14,7 +14,7 @@ class EMATeacher(nn.Module):
     """
 
     @configurable
-    def __init__(self, student, alpha, ramp=False, batch_statistics=False):
+    def __init__(self, student, alpha, ramp=False, batch_statistics=False, copied=()):
         """
         Args:
             student: module to copy; the teacher starts equal to it.
@@ -22,6 +22,7 @@ class EMATeacher(nn.Module):
             ramp: use min(1 - 1 / (t + 1), alpha) at iteration t, which averages the first iterations evenly.
             batch_statistics: while the parent trains, batch normalisation uses the statistics of the teacher's own batches
                 and keeps its own buffers, as the published segmentation code does.
+            copied: beginnings of the names of parameters that are copied from the student instead of averaged.
         """
         super().__init__()
         if not 0 <= alpha <= 1:
@@ -30,14 +31,16 @@ class EMATeacher(nn.Module):
         self.alpha = alpha
         self.ramp = ramp
         self.batch_statistics = batch_statistics
+        self.averaged = [not name.startswith(tuple(copied)) for name, _ in student.named_parameters()]
 
     @classmethod
-    def from_config(cls, cfg, student):
+    def from_config(cls, cfg, student, copied=()):
         return {
             "student": student,
             "alpha": cfg.MODEL.MIC.TEACHER.ALPHA,
             "ramp": cfg.MODEL.MIC.TEACHER.RAMP,
             "batch_statistics": cfg.MODEL.MIC.REFERENCE.TEACHER_BATCH_STATISTICS,
+            "copied": copied,
         }
 
     def train(self, mode=True):
@@ -59,7 +62,7 @@ class EMATeacher(nn.Module):
 
     @torch.no_grad()
     def update(self, student, iteration):
-        """teacher <- alpha * teacher + (1 - alpha) * student for parameters, in place; buffers are copied.
+        """teacher <- alpha * teacher + (1 - alpha) * student for parameters, in place; buffers and `copied` are copied.
 
         With `batch_statistics`, buffers stay the teacher's own.
 
@@ -67,8 +70,11 @@ class EMATeacher(nn.Module):
             student: the module this teacher was made from.
             iteration: 0-based training iteration, which sets alpha during the ramp.
         """
-        own, other = list(self.model.parameters()), [p.detach() for p in student.parameters()]
-        torch._foreach_lerp_(own, other, 1 - self.alpha_at(iteration))
-        own, other = list(self.model.buffers()), list(student.buffers())
-        if own and not self.batch_statistics:
-            torch._foreach_copy_(own, other)
+        pairs = list(zip(self.model.parameters(), (p.detach() for p in student.parameters()), strict=True))
+        averaged = [pair for pair, average in zip(pairs, self.averaged, strict=True) if average]
+        copied = [pair for pair, average in zip(pairs, self.averaged, strict=True) if not average]
+        if not self.batch_statistics:
+            copied += zip(self.model.buffers(), student.buffers(), strict=True)
+        torch._foreach_lerp_(*map(list, zip(*averaged, strict=True)), 1 - self.alpha_at(iteration))
+        if copied:
+            torch._foreach_copy_(*map(list, zip(*copied, strict=True)))

@@ -35,12 +35,20 @@ def add_network_config(cfg):
     # What evaluation gives: fused, lr (context only), hr (details only) or att (the attention).
     cfg.MODEL.HRDA.OUTPUT = "fused"
 
+    cfg.MODEL.LANGUAGE_HEAD = CN()
+    # A second decoder on the same encoder, which sees the masked images and labels the target (LC-MSM).
+    cfg.MODEL.LANGUAGE_HEAD.ENABLED = False
+    # Its class embeddings: a file of tools/make_text_bank.py; random: random ones, which is not LC-MSM; none: no text at all.
+    cfg.MODEL.LANGUAGE_HEAD.TEXT_BANK = ""
+    # Divides the cosines between image and text.
+    cfg.MODEL.LANGUAGE_HEAD.TEMPERATURE = 0.07
+
 
 def add_adaptation_config(cfg):
     # Back-propagate source, mixed and masked losses one after the other: same gradients, least memory.
     cfg.MODEL.MIC.SEQUENTIAL_BACKWARD = False
 
-    # Which images are masked: target, source, both, the first halves of both, or the mixed ones (as LC-MSM does).
+    # Which images are masked: target, source, both, the first halves of both, the mixed ones, or source_and_mixed (LC-MSM).
     cfg.MODEL.MIC.MASK.IMAGES = "target"
     # Apply AUGMENT to the images that are masked. ClassMix images always get it, masked or not.
     cfg.MODEL.MIC.MASK.AUGMENT = True
@@ -134,3 +142,5 @@ def add_data_config(cfg):
     cfg.TEST.SEM_SEG.WINDOW_BATCH = 0
     # Average with the prediction of the mirrored image.
     cfg.TEST.SEM_SEG.FLIP = False
+    # Which decoder predicts: plain, language, or the mean of both (MODEL.LANGUAGE_HEAD).
+    cfg.TEST.SEM_SEG.DECODER = "plain"

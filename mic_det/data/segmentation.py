@@ -12,6 +12,7 @@ from mic_det.data.semantic_mapper import SegmentationMapper
 from mic_det.data.statistics import counts_of
 from mic_det.data.stream import StreamDataset
 from mic_det.errors import UserError
+from mic_det.language import open_bank
 
 
 def load_labels(cfg):
@@ -26,9 +27,13 @@ def load_labels(cfg):
 
 
 def check_datasets(cfg):
-    """Read every dataset and statistic that a run will need, so that a wrong one fails before training starts."""
+    """Read every dataset, statistic and text bank that a run will need, so that a wrong one fails before training starts."""
     load_labels(cfg)
     check_target_and_tests(cfg)
+    head = cfg.MODEL.LANGUAGE_HEAD
+    bank = open_bank(head.TEXT_BANK, cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES) if head.ENABLED else None
+    if bank is not None:
+        bank.check_classes(classes_of(cfg.DATASETS.TRAIN[0]), cfg.DATASETS.TRAIN[0])
     if cfg.DATASETS.RARE_CLASSES.ENABLED:
         rare_class_sampling(cfg)
 

@@ -11,6 +11,11 @@ from mic_det.checkpoint import files
 from mic_det.checkpoint.weights import ALIGNMENT
 
 
+def is_common(cfg):
+    """Whether a run begins as the source-only run does: LC-MSM trains its second decoder from the start."""
+    return cfg.MODEL.MIC.BURN_IN > 0 and not cfg.MODEL.LANGUAGE_HEAD.ENABLED
+
+
 def share(source_folder, folder, iterations):
     """Let the run in `folder` begin where the source-only run was after `iterations`."""
     checkpoint = Path(source_folder) / f"model_{iterations:07d}.pth"

@@ -11,6 +11,7 @@ from detectron2.solver.build import maybe_add_gradient_clipping
 
 from mic_det.errors import UserError
 from mic_det.modeling import EncoderDecoder
+from mic_det.modeling.decode_head.language import TextEmbeddings
 
 logger = logging.getLogger(__name__)
 
@@ -82,14 +83,17 @@ def build_optimizer(cfg, *modules):
 def parameter_groups(cfg, module):
     """Learning rates and weight decays by kind of parameter; with SOLVER.VIT_LAYER_DECAY, also by depth in a ViT.
 
-    The decoders of an EncoderDecoder have SOLVER.HEAD_LR_FACTOR, and weight decay on all of their parameters.
+    The decoders of an EncoderDecoder have SOLVER.HEAD_LR_FACTOR, and weight decay on all of their parameters; projections of
+    text are no part of them.
     """
     solver = cfg.SOLVER
     if isinstance(module, EncoderDecoder):
-        heads = [part for name, part in module.named_children() if name != "backbone"]
-        decoders = [parameter for head in heads for parameter in head.parameters() if parameter.requires_grad]
+        others = [module.backbone, *(part for part in module.modules() if isinstance(part, TextEmbeddings))]
+        groups = [group for part in others for group in parameter_groups(cfg, part)]
+        slow = {parameter for part in others for parameter in part.parameters()}
+        decoders = [parameter for parameter in module.parameters() if parameter.requires_grad and parameter not in slow]
         rate = solver.BASE_LR * solver.HEAD_LR_FACTOR
-        return [*parameter_groups(cfg, module.backbone), {"params": decoders, "lr": rate, "weight_decay": solver.WEIGHT_DECAY}]
+        return [*groups, {"params": decoders, "lr": rate, "weight_decay": solver.WEIGHT_DECAY}]
     decay = None
     if solver.VIT_LAYER_DECAY != 1:
         decay = partial(get_vit_lr_decay_rate, lr_decay_rate=solver.VIT_LAYER_DECAY, num_layers=cfg.MODEL.VIT.DEPTH)

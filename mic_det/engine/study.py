@@ -31,6 +31,9 @@ SUFFIXES = {
     "mt_daformer": "_mt_daformer",
     "mic_daformer": "_mic_daformer",
     "mic_hrda": "_mic_hrda",
+    "lcmsm_no_text": "_lcmsm_no_text",
+    "lcmsm_random": "_lcmsm_random",
+    "lcmsm": "_lcmsm",
     "oracle": "_oracle",
 }
 NOT_ADAPTING = ("source_only", "oracle")
@@ -74,13 +77,13 @@ def train(stem, method, folder, overrides=(), threads=None, quiet=False):
 
 
 def train_methods(stem, methods, output, overrides=(), threads=None, quiet=False):
-    """Train the methods one after another in `<output>/<method>`; adapting ones share source-only's burn-in."""
+    """Train the methods one after another in `<output>/<method>`; adapting ones share source-only's burn-in where they can."""
     first = (adapting(methods) or methods)[0]
     iterations = load_config(config_file(stem, first), overrides).MODEL.MIC.BURN_IN
     keep_burn_in = ("SOLVER.CHECKPOINT_PERIOD", iterations or 1000, "CHECKPOINT.KEEP", 0)
     for method in methods:
-        folder = Path(output) / method
-        if method not in NOT_ADAPTING and "source_only" in methods and iterations:
+        folder, cfg = Path(output) / method, load_config(config_file(stem, method), overrides)
+        if method not in NOT_ADAPTING and "source_only" in methods and burn_in.is_common(cfg):
             burn_in.share(Path(output) / "source_only", folder, iterations)
         train(stem, method, folder, (*overrides, *keep_burn_in), threads, quiet)
 

@@ -74,7 +74,7 @@ def lesson(cfg, model, batch, colours):
     labels, weights = model.pseudo_labels(model.teacher_logits(model.teacher, images), model.valid_pixels(batch.target))
     view, removed = consistency.view(images)
     was_training = student.training
-    answer = student.eval().predict(view)[0].argmax(dim=0)
+    answer = student.eval().predict(view, student.masked_head)[0].argmax(dim=0)
     student.train(was_training)
 
     def picture(image):

@@ -80,7 +80,9 @@ class SegmentationTask(Task):
         }
         if core.mixing is not None:
             parts["student mixed forward+backward"] = lambda: core.mixed_losses(*target)
-        if core.consistency is not None:
+        if core.masks_source:
+            parts["student masked source forward+backward"] = lambda: core.masked_losses(*source, None)
+        if core.masks_target or core.masks_mixed:
             parts["student masked forward+backward"] = lambda: core.masked_losses(*target)
         return parts
 

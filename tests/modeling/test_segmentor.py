@@ -101,7 +101,7 @@ def test_before_adaptation_only_the_source_is_learned(tiny_seg_cfg, batch):
 def test_masked_images_of_every_mode(tiny_seg_cfg, batch, mode, count, weighted):
     model = build(tiny_seg_cfg("MODEL.MIC.MASK.IMAGES", mode, "MODEL.MIC.MASK.RATIO", 0.0, "MODEL.MIC.MASK.AUGMENT", False))
     seen = {}
-    model.masked_losses = lambda view, labels, weights: seen.update(view=view, labels=labels, weights=weights) or {}
+    model.masked_losses = lambda view, labels, weights, _: seen.update(view=view, labels=labels, weights=weights) or {}
     model(batch)
     source, target = (model.student.preprocess_image(part).tensor for part in (batch.source, batch.target))
     expected = {
@@ -139,7 +139,7 @@ def test_masks_can_have_their_own_teacher_and_threshold(tiny_seg_cfg, batch):
     assert all(torch.equal(own[name], student[name]) for name in own)
     assert not torch.equal(next(model.teacher.model.parameters()), next(model.student.parameters()))
     seen = {}
-    model.masked_losses = lambda view, labels, weights: seen.update(labels=labels, weights=weights) or {}
+    model.masked_losses = lambda view, labels, weights, _: seen.update(labels=labels, weights=weights) or {}
     model(batch)
     model.student.eval()
     images = model.student.preprocess_image(batch.target).tensor

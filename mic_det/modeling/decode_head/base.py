@@ -3,9 +3,11 @@
 import torch.nn.functional as F
 from detectron2.config import configurable
 from detectron2.layers import Conv2d, get_norm
+from detectron2.modeling import SEM_SEG_HEADS_REGISTRY
+from detectron2.modeling.meta_arch.semantic_seg import build_sem_seg_head
 from torch import nn
 
-from mic_det.errors import UserError
+from mic_det.errors import UserError, did_you_mean, user_errors
 
 
 def resize(maps, size):
@@ -55,9 +57,7 @@ class DecodeHead(nn.Module):
         self.stride = min(shape.stride for shape in input_shape.values())
         self.norm = norm
         self.dropout = nn.Dropout2d(dropout)
-        self.classifier = nn.Conv2d(channels, num_classes, 1)
-        nn.init.normal_(self.classifier.weight, std=0.01)
-        nn.init.zeros_(self.classifier.bias)
+        self.classifier = classifier(channels, num_classes)
 
     @classmethod
     def from_config(cls, cfg, input_shape):
@@ -75,12 +75,40 @@ class DecodeHead(nn.Module):
         """The head that predicts HRDA's scale attention with this head: `outputs` channels of logits."""
         return cls(**{**cls.from_config(cfg, input_shape), "num_classes": outputs})
 
+    def widen_classifier(self, extra):
+        """Let the classifier take `extra` more channels."""
+        self.classifier = classifier(self.classifier.in_channels + extra, self.classifier.out_channels)
+
     def forward(self, features):
-        return self.classifier(self.dropout(self.decode([features[name] for name in self.in_features])))
+        return self.classify(self.embed(features))
+
+    def embed(self, features):
+        """{name: NxCxHxW} -> what the classifier takes."""
+        return self.decode([features[name] for name in self.in_features])
+
+    def classify(self, embedded):
+        return self.classifier(self.dropout(embedded))
 
     def decode(self, maps):
         """Maps, finest first -> NxCxhxw at `stride`."""
         raise NotImplementedError
+
+
+def classifier(channels, num_classes):
+    layer = nn.Conv2d(channels, num_classes, 1)
+    nn.init.normal_(layer.weight, std=0.01)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def build_head(cfg, input_shape):
+    """The decoder MODEL.SEM_SEG_HEAD.NAME; a value out of range becomes a UserError."""
+    name = cfg.MODEL.SEM_SEG_HEAD.NAME
+    if name not in SEM_SEG_HEADS_REGISTRY:
+        hint = did_you_mean(name, [known for known, _ in SEM_SEG_HEADS_REGISTRY])
+        raise UserError(f"MODEL.SEM_SEG_HEAD.NAME: '{name}' is not a registered decoder.{hint}")
+    with user_errors("MODEL.SEM_SEG_HEAD"):
+        return build_sem_seg_head(cfg, input_shape)
 
 
 def select_features(cfg, input_shape):

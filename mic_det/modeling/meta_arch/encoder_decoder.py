@@ -1,18 +1,21 @@
 """A semantic segmentation network: encoder and decoder, trained on crops, tested on whole images or windows."""
 
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from detectron2.config import configurable
-from detectron2.modeling import META_ARCH_REGISTRY, SEM_SEG_HEADS_REGISTRY, build_backbone
-from detectron2.modeling.meta_arch.semantic_seg import build_sem_seg_head
+from detectron2.modeling import META_ARCH_REGISTRY, build_backbone
 from detectron2.structures import ImageList
 from torch import nn
 
-from mic_det.errors import UserError, did_you_mean, user_errors
-from mic_det.modeling.decode_head.base import resize
+from mic_det.errors import UserError
+from mic_det.modeling.decode_head.base import build_head, resize
+from mic_det.modeling.decode_head.language import build_language_head
 from mic_det.modeling.pixel_loss import pixel_cross_entropy
 from mic_det.modeling.sliding_window import slide
+
+DECODERS = ("plain", "language", "mean")
 
 
 @dataclass
@@ -49,50 +52,74 @@ class EncoderDecoder(nn.Module):
         sem_seg_head,
         pixel_mean,
         pixel_std,
+        language_head=None,
         ignore_label=255,
         mean_over_ignored=False,
         window=None,
         window_stride=None,
         window_batch=0,
         flip=False,
+        test_decoder="plain",
     ):
         """
         Args:
             backbone: detectron2 Backbone.
             sem_seg_head: decoder, {name: map} -> NxKxhxw; has `stride`.
             pixel_mean, pixel_std: per channel, on the 0..255 scale.
+            language_head: second decoder, which sees the masked images and labels the target (LC-MSM); None for one decoder.
             ignore_label: label of pixels that take no part.
             mean_over_ignored: see `pixel_cross_entropy`.
             window, window_stride: (height, width) of sliding-window inference in pixels; None for the whole image.
             window_batch: windows predicted at once; 0 is all, which is fastest and takes most memory.
             flip: also predict the mirrored image and average.
+            test_decoder: evaluation takes the "plain" decoder, the "language" decoder or the "mean" of their probabilities.
         """
         super().__init__()
+        if test_decoder not in DECODERS:
+            raise UserError(f"TEST.SEM_SEG.DECODER must be one of {', '.join(DECODERS)}, got '{test_decoder}'.")
+        if test_decoder != "plain" and language_head is None:
+            raise UserError(f"TEST.SEM_SEG.DECODER {test_decoder} needs MODEL.LANGUAGE_HEAD.ENABLED True.")
         self.backbone = backbone
         self.sem_seg_head = sem_seg_head
+        self.language_head = language_head
         self.register_buffer("pixel_mean", torch.tensor(pixel_mean).view(-1, 1, 1), False)
         self.register_buffer("pixel_std", torch.tensor(pixel_std).view(-1, 1, 1), False)
         self.ignore_label = ignore_label
         self.mean_over_ignored = mean_over_ignored
         self.window, self.window_stride, self.window_batch = window, window_stride, window_batch
         self.flip = flip
+        self.test_decoder = test_decoder
 
     @classmethod
     def from_config(cls, cfg):
         backbone = build_backbone(cfg)
         test = cfg.TEST.SEM_SEG
+        language = build_language_head(cfg, backbone.output_shape()) if cfg.MODEL.LANGUAGE_HEAD.ENABLED else None
         return {
             "backbone": backbone,
             "sem_seg_head": build_head(cfg, backbone.output_shape()),
             "pixel_mean": cfg.MODEL.PIXEL_MEAN,
             "pixel_std": cfg.MODEL.PIXEL_STD,
+            "language_head": language,
             "ignore_label": cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE,
             "mean_over_ignored": cfg.MODEL.MIC.REFERENCE.MEAN_OVER_IGNORED,
             "window": test.WINDOW or None,
             "window_stride": test.WINDOW_STRIDE or None,
             "window_batch": test.WINDOW_BATCH,
             "flip": test.FLIP,
+            "test_decoder": test.DECODER,
         }
+
+    @property
+    def masked_head(self):
+        """The decoder that sees masked images and, as the teacher's, labels the target."""
+        return self.sem_seg_head if self.language_head is None else self.language_head
+
+    @property
+    def test_heads(self):
+        return {"plain": [self.sem_seg_head], "language": [self.language_head]}.get(
+            self.test_decoder, [self.sem_seg_head, self.language_head]
+        )
 
     @property
     def device(self):
@@ -108,10 +135,10 @@ class EncoderDecoder(nn.Module):
         labels = [sample["sem_seg"].to(self.device, non_blocking=True).long() for sample in samples]
         return ImageList.from_tensors(labels, self.backbone.size_divisibility, self.ignore_label).tensor
 
-    def observe(self, images):
-        """Pass normalised images (NxCxHxW) through the network in training."""
+    def observe(self, images, head=None):
+        """Pass normalised images (NxCxHxW) through the encoder and a decoder, by default the plain one, in training."""
         features = self.backbone(images)
-        return Observation(self.sem_seg_head(features), features)
+        return Observation((head or self.sem_seg_head)(features), features)
 
     def context_features(self, backbone, images):
         """{name: map} as in Observation.features, by another backbone on the same images."""
@@ -124,9 +151,9 @@ class EncoderDecoder(nn.Module):
     def cross_entropy(self, logits, labels, weights):
         return pixel_cross_entropy(logits, labels, weights, self.ignore_label, self.mean_over_ignored)
 
-    def predict(self, images):
+    def predict(self, images, head=None):
         """Logits NxKxHxW of whole normalised images at their own size, for the teacher and for inference."""
-        return resize(self.sem_seg_head(self.backbone(images)), images.shape[-2:])
+        return resize((head or self.sem_seg_head)(self.backbone(images)), images.shape[-2:])
 
     def forward(self, samples):
         images = self.preprocess_image(samples)
@@ -146,16 +173,13 @@ class EncoderDecoder(nn.Module):
         return resize(probabilities, (sample.get("height", size[0]), sample.get("width", size[1])))[0]
 
     def probabilities(self, image):
+        """Class probabilities of a normalised image, the mean over `test_heads`."""
+        found = [self.logits(image, head).softmax(dim=1) for head in self.test_heads]
+        return found[0] if len(found) == 1 else torch.stack(found).mean(dim=0)
+
+    def logits(self, image, head):
+        """What a decoder says of the whole image, at once or by windows."""
         if self.window is None:
-            return self.predict(image).softmax(dim=1)
-        return slide(self.predict, image, self.window, self.window_stride, batch=self.window_batch).softmax(dim=1)
-
-
-def build_head(cfg, input_shape):
-    """The decoder MODEL.SEM_SEG_HEAD.NAME; a value out of range becomes a UserError."""
-    name = cfg.MODEL.SEM_SEG_HEAD.NAME
-    if name not in SEM_SEG_HEADS_REGISTRY:
-        hint = did_you_mean(name, [known for known, _ in SEM_SEG_HEADS_REGISTRY])
-        raise UserError(f"MODEL.SEM_SEG_HEAD.NAME: '{name}' is not a registered decoder.{hint}")
-    with user_errors("MODEL.SEM_SEG_HEAD"):
-        return build_sem_seg_head(cfg, input_shape)
+            return self.predict(image, head)
+        network = partial(self.predict, head=head)
+        return slide(network, image, self.window, self.window_stride, batch=self.window_batch)

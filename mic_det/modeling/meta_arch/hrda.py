@@ -117,15 +117,15 @@ class HRDA(EncoderDecoder):
         size = detail_logits.shape[-2:]
         return resize(attention, size) * detail_logits + resize((1 - attention) * context_logits, size)
 
-    def observe(self, images):
-        size = images.shape[-2:]
+    def observe(self, images, head=None):
+        head, size = head or self.sem_seg_head, images.shape[-2:]
         features = self.backbone(self.context(images))
-        context_logits = self.sem_seg_head(features)
+        context_logits = head(features)
         attention = self.attend(features, context_logits)
         top, left = self.sample_corner(size)
         height, width = (min(side, length) for side, length in zip(self.detail_crop, size, strict=True))
         box = (slice(top, top + height), slice(left, left + width))
-        detail_logits = self.sem_seg_head(self.backbone(images[(..., *box)]))
+        detail_logits = head(self.backbone(images[(..., *box)]))
 
         inside = torch.zeros_like(attention)
         inside[(..., *scaled(box, self.context_scale / self.stride))] = 1
@@ -152,16 +152,16 @@ class HRDA(EncoderDecoder):
             losses["loss_seg_context"] = self.context_weight * self.cross_entropy(logits, labels, weights)
         return losses
 
-    def predict(self, images):
-        size = images.shape[-2:]
+    def predict(self, images, head=None):
+        head, size = head or self.sem_seg_head, images.shape[-2:]
         padded = pad_to_multiple(images, math.lcm(self.divisor, 2 * self.stride))
         features = self.backbone(self.context(padded))
-        context_logits = self.sem_seg_head(features)
+        context_logits = head(features)
         attention = self.attend(features, context_logits)
         if self.output == "lr":
             logits = context_logits
         else:
-            detail_logits = self.slide_details(padded)
+            detail_logits = self.slide_details(padded, head)
             if self.output == "hr":
                 logits = detail_logits
             else:
@@ -170,18 +170,14 @@ class HRDA(EncoderDecoder):
                 logits = (resize(attention, logits.shape[-2:]) * logits.softmax(dim=1)).sum(dim=1, keepdim=True)
         return resize(logits, padded.shape[-2:])[..., : size[0], : size[1]]
 
-    def slide_details(self, images):
+    def slide_details(self, images, head):
         """Detail logits of the whole image, averaged over windows of the detail crop's size."""
         step = [side // 2 if self.overlap else side for side in self.detail_crop]
-        return slide(
-            lambda crops: self.sem_seg_head(self.backbone(crops)), images, self.detail_crop, step, self.stride, self.window_batch
-        )
+        return slide(lambda crops: head(self.backbone(crops)), images, self.detail_crop, step, self.stride, self.window_batch)
 
     def probabilities(self, image):
         """Class probabilities, or the attention as it is."""
-        if self.output != "att":
-            return super().probabilities(image)
-        return slide(self.predict, image, self.window, self.window_stride) if self.window else self.predict(image)
+        return self.logits(image, self.sem_seg_head) if self.output == "att" else super().probabilities(image)
 
 
 def scaled(box, factor, size=None):

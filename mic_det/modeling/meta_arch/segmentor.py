@@ -23,12 +23,14 @@ from mic_det.modeling.decode_head.base import resize
 from mic_det.modeling.meta_arch.adapting import AdaptingModel, build_student
 from mic_det.modeling.meta_arch.encoder_decoder import EncoderDecoder
 
-MASKED_IMAGES = ("target", "source", "both", "halves", "mixed")
+# LC-MSM's text projection lies outside the network that its teacher averages: both use the student's.
+SHARED = ("language_head.text.",)
+MASKED_IMAGES = ("target", "source", "both", "halves", "mixed", "source_and_mixed")
 
 
 @META_ARCH_REGISTRY.register()
 class MaskedConsistencySegmentor(AdaptingModel):
-    """DACS / DAFormer / HRDA self-training with MIC (Hoyer et al., CVPR 2023), AdvSeg and MinEnt around an EncoderDecoder.
+    """DACS / DAFormer / HRDA self-training with MIC (Hoyer et al., CVPR 2023), LC-MSM, AdvSeg or MinEnt around an EncoderDecoder.
 
     The state dict holds `student.*`, `teacher.model.*` and, where they are on, `feature_distance.*`, `discriminator.*` and
     `mask_teacher.model.*`. In training `forward` takes an AdaptationBatch, or one of its `parts`, and returns losses; in
@@ -67,8 +69,8 @@ class MaskedConsistencySegmentor(AdaptingModel):
             augment: callable on normalised images, applied to mixed images; None for none.
             consistency: MaskedConsistency; None turns masked images off.
             masked_images: which images are masked: those of the "target" or "source", of "both", the first "halves" of
-                both, which takes no longer than one domain (published for ACDC and Dark Zurich), or the "mixed" ones (as
-                LC-MSM does), in which pasted classes keep true labels.
+                both, which takes no longer than one domain (published for ACDC and Dark Zurich), the "mixed" ones, in which
+                pasted classes keep true labels, or "source_and_mixed" in one pass each (LC-MSM).
             mask_teacher, mask_pseudo_labels: own EMATeacher and PixelPseudoLabels of the masked images; None for the same.
             detail_unweighted: the consistency's loss weight leaves out HRDA's detail loss (published).
             feature_distance: FeatureDistance; None turns it off.
@@ -81,9 +83,10 @@ class MaskedConsistencySegmentor(AdaptingModel):
         if masked_images not in MASKED_IMAGES:
             raise UserError(f"MODEL.MIC.MASK.IMAGES must be one of {', '.join(MASKED_IMAGES)}, got '{masked_images}'.")
         own_labels = mask_teacher is not None or mask_pseudo_labels is not None
-        if consistency is not None and masked_images == "mixed" and (mixing is None or own_labels):
+        self.masks_mixed = consistency is not None and masked_images in ("mixed", "source_and_mixed")
+        if self.masks_mixed and (mixing is None or own_labels):
             raise UserError(
-                "MODEL.MIC.MASK.IMAGES mixed takes the mixed images with their labels: set MODEL.MIC.MIX.ENABLED True, and "
+                f"MODEL.MIC.MASK.IMAGES {masked_images} takes the mixed images with their labels: set MODEL.MIC.MIX.ENABLED True, and "
                 "MODEL.MIC.MASK.TEACHER_ALPHA and MODEL.MIC.MASK.THRESHOLD to -1."
             )
         self.pseudo_labels = pseudo_labels
@@ -96,7 +99,8 @@ class MaskedConsistencySegmentor(AdaptingModel):
         self.entropy_weight = entropy_weight
         self.sequential = sequential
         self.has_adversary = discriminator is not None
-        self.masks_target = consistency is not None and masked_images not in ("source", "mixed")
+        self.masks_source = consistency is not None and masked_images in ("source", "source_and_mixed")
+        self.masks_target = consistency is not None and masked_images in ("target", "both", "halves")
         self.uses_pseudo_labels = mixing is not None or self.masks_target
 
     @classmethod
@@ -110,7 +114,7 @@ class MaskedConsistencySegmentor(AdaptingModel):
         with user_errors("MODEL.MIC"):
             return {
                 "student": student,
-                "teacher": EMATeacher(cfg, student),
+                "teacher": EMATeacher(cfg, student, SHARED),
                 "pseudo_labels": PixelPseudoLabels(cfg),
                 "mixing": ClassMix(cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES, reference.BATCH_CLASSES) if mic.MIX.ENABLED else None,
                 "augment": augment if augment.changes else None,
@@ -152,8 +156,7 @@ class MaskedConsistencySegmentor(AdaptingModel):
         self.diagnostics = {}
         source = self.student.preprocess_image(batch.source).tensor, self.student.labels(batch.source)
         if not batch.target:
-            masked = [self.masked_pass(source)] if self.consistency is not None and self.masked_images == "source" else []
-            return [partial(self.source_losses, *source), *masked]
+            return [partial(self.source_losses, *source), *self.masked_source_pass(source)]
         images = self.student.preprocess_image(batch.target).tensor
         labelled = self.labelled_passes(source, images, self.valid_pixels(batch.target))
         if self.discriminator is None and self.entropy_weight == 0:
@@ -162,8 +165,8 @@ class MaskedConsistencySegmentor(AdaptingModel):
         return [*labelled, partial(self.output_losses, *source, images)]
 
     def labelled_passes(self, source, images, valid):
-        """The mixed and the masked pass, where they are on; the teacher is asked only when one of them needs it."""
-        passes, target, mixed = [], None, None
+        """The mixed and the masked passes, where they are on; the teacher is asked only when one of them needs it."""
+        passes, target, mixed = self.masked_source_pass(source), None, None
         if self.uses_pseudo_labels:
             logits = self.teacher_logits(self.teacher, images)
             target = images, *self.pseudo_labels(logits, valid)
@@ -172,8 +175,10 @@ class MaskedConsistencySegmentor(AdaptingModel):
         if self.mixing is not None:
             mixed = self.mix(source, target)
             passes.append(self.mixed_pass(mixed))
-        if self.consistency is not None:
-            passes.append(self.masked_pass(source, self.relabel(target, valid) if self.masks_target else mixed))
+        if self.masks_mixed:
+            passes.append(self.masked_pass(*mixed))
+        if self.masks_target:
+            passes.append(self.masked_pass(*self.masked_target(source, self.relabel(target, valid))))
         return passes
 
     # The passes ---------------------------------------------------------------------------------------------------
@@ -204,25 +209,29 @@ class MaskedConsistencySegmentor(AdaptingModel):
         losses = self.student.losses(self.student.observe(images), labels, weights)
         return {f"{name}_mix": loss for name, loss in losses.items()}
 
-    def masked_pass(self, source, target=None):
-        """Masked images of the configured kind; `target` are those of the target or the mixed ones, with their labels."""
-        if self.masked_images == "source":
-            images, labels, weights = *source, None
-        elif self.masked_images in ("target", "mixed"):
-            images, labels, weights = target
-        else:
-            labelled = (*source, torch.ones_like(source[1], dtype=torch.float32))
-            if self.masked_images == "halves":
-                labelled, target = ([part[: (len(part) + 1) // 2] for part in domain] for domain in (labelled, target))
-            images, labels, weights = (torch.cat(pair) for pair in zip(labelled, target, strict=True))
-        view, self.diagnostics["masked_fraction"] = self.consistency.view(images)
-        return partial(self.masked_losses, view, labels, weights)
+    def masked_source_pass(self, source):
+        """A list of the pass on masked source images, or an empty one."""
+        return [self.masked_pass(*source, suffix="_source" if self.masks_mixed else "")] if self.masks_source else []
 
-    def masked_losses(self, view, labels, weights):
-        losses = self.student.losses(self.student.observe(view), labels, weights)
+    def masked_target(self, source, target):
+        """The (images, labels, weights) to mask: the target's, together with the source's where that is configured."""
+        if self.masked_images == "target":
+            return target
+        labelled = (*source, torch.ones_like(source[1], dtype=torch.float32))
+        if self.masked_images == "halves":
+            labelled, target = ([part[: (len(part) + 1) // 2] for part in domain] for domain in (labelled, target))
+        return [torch.cat(pair) for pair in zip(labelled, target, strict=True)]
+
+    def masked_pass(self, images, labels, weights=None, suffix=""):
+        view, self.diagnostics["masked_fraction"] = self.consistency.view(images)
+        return partial(self.masked_losses, view, labels, weights, suffix)
+
+    def masked_losses(self, view, labels, weights, suffix=""):
+        losses = self.student.losses(self.student.observe(view, self.student.masked_head), labels, weights)
+        losses = {f"{name}{suffix}": loss for name, loss in losses.items()}
         weighted = self.consistency.weigh(losses)
-        if self.detail_unweighted and "loss_seg_detail" in losses:
-            weighted["loss_seg_detail_mask"] = losses["loss_seg_detail"]
+        if self.detail_unweighted and f"loss_seg_detail{suffix}" in losses:
+            weighted[f"loss_seg_detail{suffix}_mask"] = losses[f"loss_seg_detail{suffix}"]
         return weighted
 
     def output_losses(self, images, labels, target_images):
@@ -241,7 +250,7 @@ class MaskedConsistencySegmentor(AdaptingModel):
 
     @torch.inference_mode()
     def teacher_logits(self, teacher, images):
-        return teacher.model.predict(images)
+        return teacher.model.predict(images, teacher.model.masked_head)
 
     def relabel(self, target, valid):
         """The target (images, labels, weights) of the masked pass: the same, unless masks have their own teacher or threshold."""

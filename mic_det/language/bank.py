@@ -1,0 +1,103 @@
+"""Text banks: one embedding per class, with all that says where it came from."""
+
+import logging
+from dataclasses import asdict, dataclass
+
+import torch
+
+from mic_det.checkpoint import files
+from mic_det.errors import UserError
+
+logger = logging.getLogger(__name__)
+RANDOM, NONE = "random", "none"
+RANDOM_WIDTH = 1024  # of ViT-H-14, which the published code uses
+
+
+@dataclass(frozen=True)
+class TextBank:
+    """Class embeddings of a text encoder.
+
+    Attributes:
+        embeddings: KxD float32, as the encoder gives them: not normalised.
+        classes: K class names in the order of the labels; () when nobody knows (random rows).
+        prompts: per class, the sentences that were embedded.
+        model: name of the encoder.
+        tag: of its weights.
+        weights_sha256: hash of the weight file.
+    """
+
+    embeddings: torch.Tensor
+    classes: tuple = ()
+    prompts: tuple = ()
+    model: str = ""
+    tag: str = ""
+    weights_sha256: str = ""
+
+    def __str__(self):
+        if not self.model:
+            return f"{len(self.embeddings)} random class embeddings, which know nothing of the classes' names"
+        return (
+            f"{len(self.embeddings)} class embeddings of {self.model}, {self.tag} (weights {self.weights_sha256[:12]}), e.g. "
+            f"'{self.prompts[0][0]}'"
+        )
+
+    @classmethod
+    def random(cls, count, width=RANDOM_WIDTH):
+        """Normally distributed rows, always the same ones."""
+        return cls(torch.randn(count, width, generator=torch.Generator().manual_seed(0)))
+
+    @classmethod
+    def load(cls, path):
+        """Raises UserError when the file is missing or is no text bank."""
+        content = files.load(path)
+        try:
+            bank = cls(**content)
+        except TypeError:
+            raise UserError(f"{path} is no text bank: make one with tools/make_text_bank.py.") from None
+        if bank.embeddings.ndim != 2 or len(bank.embeddings) != len(bank.classes):
+            raise UserError(f"{path} is broken: {len(bank.classes)} classes, embeddings {tuple(bank.embeddings.shape)}.")
+        return bank
+
+    def save(self, path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.write_atomically(path, lambda temporary: torch.save(asdict(self), temporary))
+
+    def check_classes(self, classes, where):
+        """Raise UserError unless the bank's classes are `classes`, in this order."""
+        if self.classes and list(self.classes) != list(classes):
+            wrong = next(
+                (index for index, pair in enumerate(zip(self.classes, classes, strict=False)) if pair[0] != pair[1]),
+                min(len(self.classes), len(classes)),
+            )
+            own, other = (names[wrong] if wrong < len(names) else "nothing" for names in (self.classes, classes))
+            raise UserError(
+                f"MODEL.LANGUAGE_HEAD.TEXT_BANK: class {wrong} of the text bank is '{own}', but {where} has '{other}' there: make "
+                f"the bank with --classes {' '.join(repr(name) for name in classes)}."
+            )
+
+
+def open_bank(name, count):
+    """The text bank that MODEL.LANGUAGE_HEAD.TEXT_BANK names, for `count` classes.
+
+    Args:
+        name: file of tools/make_text_bank.py, "random", or "none".
+
+    Returns:
+        TextBank; None for "none".
+
+    Raises:
+        UserError: when nothing is named, the file cannot be read or it holds another number of classes.
+    """
+    if not name:
+        raise UserError(
+            "MODEL.LANGUAGE_HEAD.TEXT_BANK is empty: make one with tools/make_text_bank.py and name its file; 'random' trains with "
+            "random class embeddings instead, 'none' without any."
+        )
+    if name == NONE:
+        return None
+    bank = TextBank.random(count) if name == RANDOM else TextBank.load(name)
+    if len(bank.embeddings) != count:
+        raise UserError(
+            f"MODEL.LANGUAGE_HEAD.TEXT_BANK: {name} holds {len(bank.embeddings)} classes, MODEL.SEM_SEG_HEAD.NUM_CLASSES is {count}."
+        )
+    return bank

@@ -1,0 +1,54 @@
+#!/usr/bin/env python
+"""Make a text bank, the class embeddings that LC-MSM trains with, from a CLIP text encoder in a local file.
+
+python tools/make_text_bank.py --classes cityscapes --weights open_clip_pytorch_model.bin --output pretrained/text_bank_cityscapes.pth
+python tools/make_text_bank.py --classes road car "traffic light" --weights FOLDER --alias car=vehicle --output bank.pth
+"""
+
+import argparse
+from pathlib import Path
+
+from mic_det.data.camvid import SEMANTIC_CLASSES
+from mic_det.data.label_ids import CLASSES
+from mic_det.language.text_encoder import ALIASES, TEMPLATE, make_bank
+from mic_det.tooling import run_tool
+
+CLASS_LISTS = {"cityscapes": CLASSES, "camvid": SEMANTIC_CLASSES}
+
+
+def alias(text):
+    name, separator, word = text.partition("=")
+    if not (name and separator and word):
+        raise argparse.ArgumentTypeError(f"'{text}' is not CLASS=WORD, e.g. person=pedestrian")
+    return name, word
+
+
+def template(text):
+    if "{name}" not in text:
+        raise argparse.ArgumentTypeError(f"'{text}' does not say where the {{name}} goes, e.g. '{TEMPLATE}'")
+    return text
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--classes", required=True, nargs="+", help=f"names in the labels' order, or {' or '.join(CLASS_LISTS)}")
+    parser.add_argument("--weights", required=True, help="open_clip checkpoint, or folder of transformers' save_pretrained")
+    parser.add_argument("--model", default="ViT-H-14", help="open_clip's name of the architecture (default ViT-H-14)")
+    parser.add_argument("--tag", default="", help="name of the weights to note in the bank (default: the file's)")
+    parser.add_argument(
+        "--template", type=template, nargs="+", default=[TEMPLATE], help=f"default '{TEMPLATE}'; several are averaged"
+    )
+    words = ", ".join(f"{name}={word}" for name, word in ALIASES.items())
+    parser.add_argument("--alias", type=alias, nargs="+", default=[], metavar="CLASS=WORD", help=f"beside {words}")
+    parser.add_argument("--output", required=True, type=Path)
+    args = parser.parse_args()
+    classes = CLASS_LISTS.get(args.classes[0], args.classes) if len(args.classes) == 1 else args.classes
+    bank = make_bank(classes, args.weights, args.model, args.tag, args.template, {**ALIASES, **dict(args.alias)})
+    bank.save(args.output)
+    for name, prompts in zip(bank.classes, bank.prompts, strict=True):
+        print(f"{name}: {'; '.join(prompts)}")
+    print(f"Wrote {args.output}: {bank}.")
+
+
+if __name__ == "__main__":
+    run_tool(main)
