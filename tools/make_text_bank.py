@@ -1,7 +1,8 @@
 #!/usr/bin/env python
 """Make a text bank, the class embeddings that LC-MSM trains with, from a CLIP text encoder in a local file.
 
-python tools/make_text_bank.py --classes cityscapes --weights open_clip_pytorch_model.bin --output pretrained/text_bank_cityscapes.pth
+python tools/make_text_bank.py --classes cityscapes --weights open_clip_pytorch_model.bin
+    --output pretrained/text_bank_cityscapes.pth
 python tools/make_text_bank.py --classes road car "traffic light" --weights FOLDER --alias car=vehicle --output bank.pth
 """
 

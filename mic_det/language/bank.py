@@ -71,8 +71,8 @@ class TextBank:
             )
             own, other = (names[wrong] if wrong < len(names) else "nothing" for names in (self.classes, classes))
             raise UserError(
-                f"MODEL.LANGUAGE_HEAD.TEXT_BANK: class {wrong} of the text bank is '{own}', but {where} has '{other}' there: make "
-                f"the bank with --classes {' '.join(repr(name) for name in classes)}."
+                f"MODEL.LANGUAGE_HEAD.TEXT_BANK: class {wrong} of the text bank is '{own}', but {where} has '{other}' there: "
+                f"make the bank with --classes {' '.join(repr(name) for name in classes)}."
             )
 
 
@@ -90,14 +90,15 @@ def open_bank(name, count):
     """
     if not name:
         raise UserError(
-            "MODEL.LANGUAGE_HEAD.TEXT_BANK is empty: make one with tools/make_text_bank.py and name its file; 'random' trains with "
-            "random class embeddings instead, 'none' without any."
+            "MODEL.LANGUAGE_HEAD.TEXT_BANK is empty: make one with tools/make_text_bank.py and name its file; 'random' trains "
+            "with random class embeddings instead, 'none' without any."
         )
     if name == NONE:
         return None
     bank = TextBank.random(count) if name == RANDOM else TextBank.load(name)
     if len(bank.embeddings) != count:
         raise UserError(
-            f"MODEL.LANGUAGE_HEAD.TEXT_BANK: {name} holds {len(bank.embeddings)} classes, MODEL.SEM_SEG_HEAD.NUM_CLASSES is {count}."
+            f"MODEL.LANGUAGE_HEAD.TEXT_BANK: {name} holds {len(bank.embeddings)} classes, but MODEL.SEM_SEG_HEAD.NUM_CLASSES is "
+            f"{count}."
         )
     return bank

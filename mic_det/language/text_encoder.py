@@ -26,8 +26,8 @@ def open_encoder(weights, model="ViT-H-14"):
     """
     if not Path(weights).exists():
         raise UserError(
-            f"--weights {weights} does not exist. LC-MSM uses OpenCLIP's ViT-H-14, laion2b_s32b_b79k: open_clip_pytorch_model.bin of "
-            "laion/CLIP-ViT-H-14-laion2B-s32B-b79K on the Hugging Face hub."
+            f"--weights {weights} does not exist. LC-MSM uses OpenCLIP's ViT-H-14, laion2b_s32b_b79k: the file "
+            "open_clip_pytorch_model.bin of laion/CLIP-ViT-H-14-laion2B-s32B-b79K on the Hugging Face hub."
         )
     try:
         return transformers_encoder(weights) if Path(weights).is_dir() else open_clip_encoder(weights, model)

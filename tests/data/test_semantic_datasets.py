@@ -93,6 +93,22 @@ def test_every_config_finds_its_data(transfer, method):
     check_datasets(cfg)
 
 
+@pytest.mark.parametrize("transfer", ["gta2cs", "synthia2cs"])
+@pytest.mark.parametrize("method", ["", "_no_text", "_baseline", "_reference", "_hrda"])
+def test_every_lcmsm_config_finds_its_data_and_asks_for_its_text(transfer, method):
+    options = ["DATASETS.RARE_CLASSES.MIN_PIXELS", 1]
+    cfg = mic_det.load_config(REPOSITORY / f"configs/{transfer}_seg_lcmsm{method}.yaml", options)
+    if method in ("_no_text", "_baseline"):
+        return check_datasets(cfg)
+    with pytest.raises(UserError, match="text_bank_cityscapes.pth does not exist"):
+        check_datasets(cfg)
+    cfg.MODEL.LANGUAGE_HEAD.TEXT_BANK = ""
+    with pytest.raises(UserError, match="TEXT_BANK is empty: make one with tools/make_text_bank.py"):
+        check_datasets(cfg)
+    cfg.MODEL.LANGUAGE_HEAD.TEXT_BANK = "random"
+    check_datasets(cfg)
+
+
 def test_preparing_twice_changes_nothing_and_broken_labels_are_named(root, tmp_path):
     layouts.write_gta(tmp_path / "gta")
     (tmp_path / "gta/labels/00003.png").write_bytes(b"no image")

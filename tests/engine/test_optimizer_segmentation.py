@@ -31,6 +31,18 @@ def test_groups_are_the_published_ones(daformer):
     assert sizes == {(6e-5, 0.01): 730 + 2 * 52, (6e-5, 0.0): 322, (6e-4, 0.01): 34}
 
 
+def test_the_projection_of_text_has_the_encoders_rate():
+    """Two heads: 34 and 34 tensors, two of the spatial block; weight and bias of the projection are slow."""
+    cfg = config("gta2cs_seg_lcmsm", "MODEL.LANGUAGE_HEAD.TEXT_BANK", "random")
+    with torch.device("meta"):
+        student = META_ARCH_REGISTRY.get("EncoderDecoder")(cfg)
+    groups = build_optimizer(cfg, student).param_groups
+    rates = {parameter: group["lr"] for group in groups for parameter in group["params"]}
+    assert sum(len(group["params"]) for group in groups if group["lr"] > 1e-4) == 2 * 34 + 2
+    assert {rates[parameter] for parameter in student.language_head.text.parameters()} == {6e-5}
+    assert set(rates) == set(student.parameters())
+
+
 def test_rates_follow_the_published_schedule():
     cfg = config("gta2cs_seg_daformer")
     parameter = torch.nn.Parameter(torch.zeros(1))

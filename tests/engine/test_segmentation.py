@@ -22,11 +22,13 @@ SMALL = [
     *("DATASETS.TRAIN", ("toycity_synthetic_train",), "DATASETS.TEST", ("toycity_seg_val",), "MODEL.WEIGHTS", ""),
     *("INPUT.SEM_SEG.SOURCE_SIZE", (), "INPUT.SEM_SEG.TARGET_SIZE", (), "INPUT.SEM_SEG.TEST_SIZE", ()),
     *("MODEL.MIT.VARIANT", "b0", "MODEL.RESNETS.DEPTH", 50, "MODEL.HRDA.DETAIL_CROP", (32, 64), "MODEL.MIC.MASK.BLOCK_SIZE", 8),
+    *("MODEL.LANGUAGE_HEAD.TEXT_BANK", "random", "MODEL.SEM_SEG_HEAD.CONVS_DIM", 32),
     *("MODEL.MIC.PSEUDO_LABELS.THRESHOLD", 0.06, "SOLVER.WARMUP_ITERS", 0, "SOLVER.BASE_LR", 0.01),
 ]
 METHODS = [
     *("gta2cs_seg_daformer", "gta2cs_seg_mic_hrda", "gta2cs_seg_mic_advseg", "gta2cs_seg_minent", "gta2cs_seg_mic_dacs"),
-    *("cs2acdc_seg_mic_daformer", "synthia2cs_seg_reference"),
+    *("cs2acdc_seg_mic_daformer", "synthia2cs_seg_reference", "gta2cs_seg_lcmsm", "synthia2cs_seg_lcmsm_hrda"),
+    *("gta2cs_seg_lcmsm_no_text", "synthia2cs_seg_lcmsm_baseline", "gta2cs_seg_lcmsm_reference"),
 ]
 
 

@@ -86,8 +86,8 @@ class MaskedConsistencySegmentor(AdaptingModel):
         self.masks_mixed = consistency is not None and masked_images in ("mixed", "source_and_mixed")
         if self.masks_mixed and (mixing is None or own_labels):
             raise UserError(
-                f"MODEL.MIC.MASK.IMAGES {masked_images} takes the mixed images with their labels: set MODEL.MIC.MIX.ENABLED True, and "
-                "MODEL.MIC.MASK.TEACHER_ALPHA and MODEL.MIC.MASK.THRESHOLD to -1."
+                f"MODEL.MIC.MASK.IMAGES {masked_images} takes the mixed images with their labels: set MODEL.MIC.MIX.ENABLED "
+                "True, and MODEL.MIC.MASK.TEACHER_ALPHA and MODEL.MIC.MASK.THRESHOLD to -1."
             )
         self.pseudo_labels = pseudo_labels
         self.mixing, self.augment = mixing, augment
