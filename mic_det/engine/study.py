@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from mic_det.config import load_config
+from mic_det.config import known_keys, load_config
 from mic_det.engine import burn_in
 from mic_det.errors import UserError
 from mic_det.reporting.markdown import study_report
@@ -119,8 +119,24 @@ class Stopwatch:
         return round(time.perf_counter() - self.start, 1)
 
 
-def conditions(cfg, seeds):
-    """What a reader must know to compare or repeat the numbers."""
+def differences(cfg, reference):
+    """`KEY value` of every key that two configs disagree on, but for their output folders."""
+
+    def value(config, key):
+        for name in key.split("."):
+            config = config[name]
+        return config
+
+    keys = [key for key in known_keys(cfg) if key != "OUTPUT_DIR" and value(cfg, key) != value(reference, key)]
+    return ", ".join(f"{key} {value(cfg, key)}" for key in keys)
+
+
+def conditions(stem, methods, seeds, overrides=()):
+    """What a reader must know to compare or repeat the numbers: the settings of one method, and where others differ."""
+    configs = {method: load_config(config_file(stem, method), overrides) for method in methods}
+    named_mic = [method for method in methods if method.startswith("mic")]
+    first = (named_mic or adapting(methods) or methods)[0]
+    cfg = configs.pop(first)
     solver, mic = cfg.SOLVER, cfg.MODEL.MIC
     own = task_of(cfg).conditions(cfg)
     return [
@@ -131,6 +147,7 @@ def conditions(cfg, seeds):
         f"{solver.MAX_ITER - mic.BURN_IN}; {solver.IMS_PER_BATCH} source and {solver.TARGET_IMS_PER_BATCH} target images each; "
         f"flip and colour jitter {cfg.INPUT.COLOR_JITTER:g} for every method.",
         *own,
+        *(f"`{method}` differs from `{first}` in {differences(other, cfg)}." for method, other in configs.items()),
         f"Seeds {', '.join(map(str, seeds))}. Every method has an EMA teacher. No target label was read except by the oracle.",
         f"{machine()}.",
         f"Command: `{' '.join(['python', 'tools/study.py', *sys.argv[1:]])}`.",
@@ -141,7 +158,6 @@ def run_study(stem, methods, output, seeds, report, overrides=(), jobs=1):
     """Train all methods on all seeds and write the Markdown report and `<output>/summary.json`. Returns the report."""
     watch = Stopwatch()
     train_seeds(stem, methods, output, seeds, overrides, jobs)
-    cfg = load_config(config_file(stem, (adapting(methods) or methods)[-1]), overrides)
     results = [
         {"seed": seed, **run}
         for seed in seeds
@@ -149,7 +165,9 @@ def run_study(stem, methods, output, seeds, report, overrides=(), jobs=1):
         for run in read_results(Path(output) / f"seed{seed}" / method, method)
     ]
     write_summary(Path(output) / "summary.json", seconds=watch.seconds, runs=results)
-    text = study_report(f"{stem}: {len(seeds)} seed{'s' if len(seeds) > 1 else ''}", results, conditions(cfg, seeds))
+    text = study_report(
+        f"{stem}: {len(seeds)} seed{'s' if len(seeds) > 1 else ''}", results, conditions(stem, methods, seeds, overrides)
+    )
     Path(report).parent.mkdir(parents=True, exist_ok=True)
     Path(report).write_text(text, encoding="utf-8")
     return text

@@ -52,9 +52,8 @@ def write_run_report(task, cfg, model):
     sections.append(report.curve_section({name: folder}, task.curves))
     page = folder / "report.html"
     source, target = ", ".join(cfg.DATASETS.TRAIN), ", ".join(cfg.DATASETS.TARGET) or "no target"
-    report.write_report(
-        page, name, f"{source} to {target}; seed {cfg.SEED}; {cfg.SOLVER.MAX_ITER} iterations.", results, sections
-    )
+    subtitle = f"{source} to {target}; seed {cfg.SEED}; {cfg.SOLVER.MAX_ITER} iterations."
+    report.write_report(page, name, subtitle, results, sections, task.notes(cfg))
     return page
 
 

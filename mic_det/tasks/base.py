@@ -49,6 +49,10 @@ class Task(ABC):
         """Further sections of a run's report, made from what its last evaluation left in `folder`."""
         return []
 
+    def notes(self, cfg):
+        """Sentences of a run's report that nobody should overlook."""
+        return []
+
     def watches(self, cfg):
         """Hooks that warn when pseudo-labels go wrong."""
         return []

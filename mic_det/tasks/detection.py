@@ -68,8 +68,8 @@ class DetectionTask(Task):
         return [
             f"Short side {cfg.INPUT.MIN_SIZE_TRAIN[0]} px in training and test.",
             f"Teacher alpha {mic.TEACHER.ALPHA:g}, threshold {mic.PSEUDO_LABELS.THRESHOLD:g}, weights "
-            f"{mic.PSEUDO_LABELS.WEIGHT}, blocks of {mic.MASK.BLOCK_SIZE} px, mask ratio {mic.MASK.RATIO:g} (mean teacher: 0).",
-            "Alignment (sada, mic_sada): gradient factors "
+            f"{mic.PSEUDO_LABELS.WEIGHT}, blocks of {mic.MASK.BLOCK_SIZE} px, mask ratio {mic.MASK.RATIO:g}.",
+            "Alignment, where it is on: gradient factors "
             f"{mic.ALIGN.IMAGE_GRADIENT:g} and {mic.ALIGN.INSTANCE_GRADIENT:g}, loss weights {mic.ALIGN.IMAGE_WEIGHT:g}, "
             f"{mic.ALIGN.INSTANCE_WEIGHT:g} and {mic.ALIGN.CONSISTENCY_WEIGHT:g}.",
         ]

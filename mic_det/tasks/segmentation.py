@@ -9,6 +9,7 @@ from mic_det.data import segmentation as data
 from mic_det.data.semantic_mapper import SegmentationTestMapper
 from mic_det.evaluation.metrics import PIXELS
 from mic_det.evaluation.pixels import PixelEvaluator
+from mic_det.language import open_bank
 from mic_det.reporting import report, semantic_pictures
 from mic_det.reporting.semantic_gallery import write_semantic_gallery
 
@@ -55,6 +56,12 @@ class SegmentationTask(Task):
         found = {dataset: path for dataset, path in files.items() if path.is_file()}
         return [report.confusion_section(f"Confusion of the {model} on {dataset}", path) for dataset, path in found.items()]
 
+    def notes(self, cfg):
+        """What the language decoder knows of the classes."""
+        head = cfg.MODEL.LANGUAGE_HEAD
+        bank = open_bank(head.TEXT_BANK, cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES) if head.ENABLED else None
+        return [f"Language decoder: {bank}."] if bank is not None else []
+
     def watches(self, cfg):
         return [PixelLabelWatch(cfg.LOG.COLLAPSE_ITERS, cfg.LOG.LARGEST_SHARE, cfg.MODEL.MIC.BURN_IN)]
 
@@ -67,7 +74,7 @@ class SegmentationTask(Task):
             f"{tuple(cfg.INPUT.CROP.SIZE)} (height, width).",
             f"Rare Class Sampling {rare}; teacher alpha {mic.TEACHER.ALPHA:g}, threshold {mic.PSEUDO_LABELS.THRESHOLD:g}, "
             f"ClassMix with jitter {mic.AUGMENT.JITTER:g}; masks (`MASK.IMAGES {mic.MASK.IMAGES}`): blocks of "
-            f"{mic.MASK.BLOCK_SIZE} px, ratio {mic.MASK.RATIO:g} (mt_daformer: 0), loss weight {mic.LOSS_WEIGHT:g}.",
+            f"{mic.MASK.BLOCK_SIZE} px, ratio {mic.MASK.RATIO:g}, loss weight {mic.LOSS_WEIGHT:g}.",
         ]
 
     def step_parts(self, core, batch):
