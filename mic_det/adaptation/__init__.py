@@ -2,8 +2,11 @@
 
 from .alignment import DomainFeatures, FeatureAlignment
 from .batch import AdaptationBatch
+from .class_confusion import class_confusion
+from .conditional_alignment import ConditionalAlignment, reversal_strength
 from .consistency import MaskedConsistency
 from .feature_distance import FeatureDistance
+from .image_labels import ImagePseudoLabels
 from .masking import BlockMask
 from .mixing import ClassMix
 from .output_space import OutputDiscriminator, mean_entropy
@@ -17,15 +20,19 @@ __all__ = [
     "BlockMask",
     "BoxPseudoLabels",
     "ClassMix",
+    "ConditionalAlignment",
     "DomainFeatures",
     "EMATeacher",
     "FeatureAlignment",
     "FeatureDistance",
+    "ImagePseudoLabels",
     "MaskedConsistency",
     "OutputDiscriminator",
     "PhotometricAugmentation",
     "PixelPseudoLabels",
     "PseudoBoxes",
+    "class_confusion",
     "class_shares",
     "mean_entropy",
+    "reversal_strength",
 ]

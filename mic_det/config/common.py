@@ -3,6 +3,7 @@
 from detectron2.config import CfgNode as CN
 
 from .backbone import add_backbone_config
+from .classification import add_classification_config
 from .detection import add_detection_config
 from .segmentation import add_segmentation_config
 
@@ -43,6 +44,7 @@ def add_mic_config(cfg):
 
     add_detection_config(cfg)
     add_segmentation_config(cfg)
+    add_classification_config(cfg)
     add_backbone_config(cfg)
 
     # Unlabelled target: registered datasets, folders of images or COCO JSON files; their labels are never read.

@@ -46,6 +46,8 @@ def num_classes_key(cfg):
     """Name of the key that holds the student's number of classes."""
     if cfg.MODEL.META_ARCHITECTURE == "MaskedConsistencySegmentor":
         return "MODEL.SEM_SEG_HEAD.NUM_CLASSES"
+    if cfg.MODEL.META_ARCHITECTURE == "MaskedConsistencyClassifier":
+        return "MODEL.CLASSIFIER.NUM_CLASSES"
     return "MODEL.RETINANET.NUM_CLASSES" if cfg.MODEL.MIC.STUDENT == "RetinaNet" else "MODEL.ROI_HEADS.NUM_CLASSES"
 
 

@@ -2,6 +2,15 @@
 
 from .builtin import register_builtin
 from .catalog import register_coco, register_folder
+from .image_lists import register_class_folders, register_classification, register_image_list
 from .semantic import register_segmentation
 
-__all__ = ["register_builtin", "register_coco", "register_folder", "register_segmentation"]
+__all__ = [
+    "register_builtin",
+    "register_class_folders",
+    "register_classification",
+    "register_coco",
+    "register_folder",
+    "register_image_list",
+    "register_segmentation",
+]

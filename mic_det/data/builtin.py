@@ -2,6 +2,7 @@
 
 from mic_det.data import bdd100k, camvid, cityscapes, voc
 from mic_det.data.catalog import register_coco
+from mic_det.data.classification_builtin import register_classification_builtin
 from mic_det.data.semantic_builtin import register_semantic
 from mic_det.toycity.writer import DEFAULT_BETAS
 
@@ -70,3 +71,4 @@ def register_builtin():
     register_voc_layout("watercolor", ("train", "test"), voc.ART_CLASSES)
     register_voc_layout("comic", ("train", "test"), voc.ART_CLASSES)
     register_semantic()
+    register_classification_builtin()

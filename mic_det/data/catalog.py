@@ -87,7 +87,7 @@ def load_labelled(name):
     if name not in DatasetCatalog.list():
         raise UserError(f"Dataset '{name}' is not registered.{did_you_mean(name, DatasetCatalog.list())}")
     records = DatasetCatalog.get(name)
-    if not any("annotations" in record or "sem_seg_file_name" in record for record in records):
+    if not any(key in record for record in records for key in ("annotations", "sem_seg_file_name", "label")):
         raise UserError(f"Dataset '{name}' has no labels: it can serve as DATASETS.TARGET, not for training or evaluation.")
     return records
 

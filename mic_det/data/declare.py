@@ -9,6 +9,7 @@ from mic_det.data import cityscapes, voc, yolo
 from mic_det.data.catalog import register_folder, register_labelled, resolve
 from mic_det.data.coco import load_json, read_folder, read_images
 from mic_det.data.conversion import report_bad_files
+from mic_det.data.image_lists import register_class_folders, register_image_list
 from mic_det.data.semantic import find_images, find_pairs, register_segmentation
 from mic_det.errors import UserError, did_you_mean
 
@@ -19,6 +20,8 @@ FORMATS = {
     "yolo": ("annotations", "classes"),
     "cityscapes": ("split",),
     "labels": ("annotations", "classes"),
+    "image_list": ("annotations",),
+    "class_folders": (),
     "images": (),
 }
 KEYS = ("name", "format", "images", "annotations", "split", "classes", "mapping", "image_suffix", "label_suffix")
@@ -36,6 +39,9 @@ def declare(entries):
     * cityscapes: `images` is the folder that holds gtFine/ and leftImg8bit/, `split` train or val;
     * labels: for segmentation; `annotations` is a folder of label images (one class index per pixel, 255 for none) like the
       images' tree, `classes` their names; with `image_suffix` and `label_suffix` where names differ by more than .png;
+    * image_list: for classification; `annotations` is a text file with an image's path below `images` and its class index per
+      line, `classes` the names of the indices (by default those of the images' folders);
+    * class_folders: for classification; `images` has one subfolder per class, which `classes` may choose and order;
     * images: no labels.
 
     `classes` names the classes to use, in order; `mapping` renames a dataset's own ({its name: wanted name}), so that
@@ -92,6 +98,10 @@ def declare_one(entry):
         register_folder(name, images)
     elif kind == "labels":
         declare_labels(entry)
+    elif kind == "image_list":
+        register_image_list(name, entry["annotations"], images, entry.get("classes"), resolve)
+    elif kind == "class_folders":
+        register_class_folders(name, images, entry.get("classes"), resolve)
     else:
         read_content, read_unlabelled = readers(kind, entry)
         # YOLO's own classes are numbers: the names are needed to read it, and the mapping may then join some of them.

@@ -9,8 +9,9 @@ from detectron2.projects.deeplab.lr_scheduler import WarmupPolyLR
 from detectron2.solver import build_lr_scheduler, get_default_optimizer_params
 from detectron2.solver.build import maybe_add_gradient_clipping
 
+from mic_det.adaptation import ConditionalAlignment
 from mic_det.errors import UserError
-from mic_det.modeling import EncoderDecoder
+from mic_det.modeling import EncoderDecoder, ImageClassifier
 from mic_det.modeling.decode_head.language import TextEmbeddings
 
 logger = logging.getLogger(__name__)
@@ -22,6 +23,20 @@ class PolyLR(WarmupPolyLR):
     Its checkpoint holds the position only, as those of detectron2's other schedules do: a run that is resumed with another
     SOLVER.MAX_ITER follows the new schedule.
     """
+
+    def state_dict(self):
+        return {"base_lrs": self.base_lrs, "last_epoch": self.last_epoch}
+
+
+class InverseDecayLR(torch.optim.lr_scheduler.LRScheduler):
+    """base * (1 + gamma * iteration) ** -power (Ganin & Lempitsky, ICML 2015, with a fixed pace)."""
+
+    def __init__(self, optimizer, gamma=0.001, power=0.75):
+        self.gamma, self.power = gamma, power
+        super().__init__(optimizer)
+
+    def get_lr(self):
+        return [rate * (1 + self.gamma * self.last_epoch) ** -self.power for rate in self.base_lrs]
 
     def state_dict(self):
         return {"base_lrs": self.base_lrs, "last_epoch": self.last_epoch}
@@ -48,8 +63,10 @@ def build_optimizers(cfg, core):
 
 
 def build_scheduler(cfg, optimizer):
-    """PolyLR for SOLVER.LR_SCHEDULER_NAME WarmupPolyLR, otherwise detectron2's schedulers."""
+    """PolyLR for SOLVER.LR_SCHEDULER_NAME WarmupPolyLR, InverseDecayLR, otherwise detectron2's schedulers."""
     solver = cfg.SOLVER
+    if solver.LR_SCHEDULER_NAME == "InverseDecayLR":
+        return InverseDecayLR(optimizer, solver.INVERSE_LR_GAMMA, solver.INVERSE_LR_POWER)
     if solver.LR_SCHEDULER_NAME != "WarmupPolyLR":
         return build_lr_scheduler(cfg, optimizer)
     return PolyLR(
@@ -83,17 +100,17 @@ def build_optimizer(cfg, *modules):
 def parameter_groups(cfg, module):
     """Learning rates and weight decays by kind of parameter; with SOLVER.VIT_LAYER_DECAY, also by depth in a ViT.
 
-    The decoders of an EncoderDecoder have SOLVER.HEAD_LR_FACTOR, and weight decay on all of their parameters; projections of
-    text are no part of them.
+    What follows the encoder of an EncoderDecoder or ImageClassifier, and CDAN's discriminator, has SOLVER.HEAD_LR_FACTOR, and
+    weight decay on all of its parameters; projections of text are no part of it.
     """
     solver = cfg.SOLVER
-    if isinstance(module, EncoderDecoder):
-        others = [module.backbone, *(part for part in module.modules() if isinstance(part, TextEmbeddings))]
+    if isinstance(module, EncoderDecoder | ImageClassifier | ConditionalAlignment):
+        others = [part for name, part in module.named_modules() if name == "backbone" or isinstance(part, TextEmbeddings)]
         groups = [group for part in others for group in parameter_groups(cfg, part)]
         slow = {parameter for part in others for parameter in part.parameters()}
-        decoders = [parameter for parameter in module.parameters() if parameter.requires_grad and parameter not in slow]
+        heads = [parameter for parameter in module.parameters() if parameter.requires_grad and parameter not in slow]
         rate = solver.BASE_LR * solver.HEAD_LR_FACTOR
-        return [*groups, {"params": decoders, "lr": rate, "weight_decay": solver.WEIGHT_DECAY}]
+        return [*groups, {"params": heads, "lr": rate, "weight_decay": solver.WEIGHT_DECAY}]
     decay = None
     if solver.VIT_LAYER_DECAY != 1:
         decay = partial(get_vit_lr_decay_rate, lr_decay_rate=solver.VIT_LAYER_DECAY, num_layers=cfg.MODEL.VIT.DEPTH)

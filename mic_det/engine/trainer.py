@@ -21,6 +21,7 @@ from mic_det.engine import burn_in
 from mic_det.engine.hooks import build_hooks
 from mic_det.engine.meters import Meters
 from mic_det.engine.optimizer import build_optimizers, clip_gradients, gradient_norm
+from mic_det.engine.sharpness import build_sharpness
 from mic_det.errors import UserError
 from mic_det.tasks import task_of
 
@@ -58,6 +59,7 @@ class AdaptationTrainer(TrainerBase):
             )
         self.core.train()
         self.optimizers, self.schedulers = build_optimizers(cfg, self.core)
+        self.sharpness = build_sharpness(cfg, self.core)
         devices = [self.core.device.index or 0] if self.core.device.type == "cuda" else None
         # Domain classifiers and discriminators have no gradient before adaptation begins.
         unused = self.core.has_adversary
@@ -80,8 +82,10 @@ class AdaptationTrainer(TrainerBase):
         for optimizer in self.optimizers.values():
             optimizer.zero_grad(set_to_none=True)
         try:
-            for part in range(self.cfg.SOLVER.ACCUMULATE):
-                self.accumulate(self.next_batch(), last=part == self.cfg.SOLVER.ACCUMULATE - 1)
+            if self.sharpness is None:
+                self.accumulate(self.parts(self.next_batch()) for _ in range(self.cfg.SOLVER.ACCUMULATE))
+            else:
+                self.accumulate_sharp([self.parts(self.next_batch()) for _ in range(self.cfg.SOLVER.ACCUMULATE)])
             self.step_optimizer()
         except FloatingPointError:  # detectron2 refuses proposals that are not finite
             if comm.get_world_size() > 1:  # the other processes are waiting for this one's gradients
@@ -89,22 +93,40 @@ class AdaptationTrainer(TrainerBase):
             self.meters.count_bad_step(1.0)
         self.meters.add({"time": time.perf_counter() - start})
 
-    def accumulate(self, batch, last):
-        """Add one micro-batch's gradients; `last` is the one after which DDP reduces them."""
-        losses = {}
+    def parts(self, batch):
         with self.autocast():
-            parts = self.core.parts(batch)
-        for index, part in enumerate(parts):
-            with self.synchronised(last and index == len(parts) - 1):
-                # 2.-5. Teacher labels, masking and all student passes happen inside the one wrapped forward, or, to save
-                # memory, one student pass in each.
-                with self.autocast():
-                    found = self.model(part)
-                    total = sum(found.values())
-                # 6. The trainer only sums, back-propagates and steps.
-                self.scaler.scale(total / self.cfg.SOLVER.ACCUMULATE).backward()
-            losses.update({name: loss.detach() for name, loss in found.items()})
-        self.meters.add({"total_loss": sum(losses.values()), **losses, **self.core.diagnostics})
+            return self.core.parts(batch)
+
+    def accumulate(self, micro_batches):
+        """Add the gradients of an iteration's micro-batches, each a list of parts."""
+        for number, parts in enumerate(micro_batches, start=1):
+            losses = {}
+            for index, part in enumerate(parts, start=1):
+                # DDP reduces gradients after the last part of the last micro-batch.
+                with self.synchronised(number == self.cfg.SOLVER.ACCUMULATE and index == len(parts)):
+                    losses.update(self.backward(part))
+            self.meters.add({"total_loss": sum(losses.values()), **losses, **self.core.diagnostics})
+
+    def accumulate_sharp(self, micro_batches):
+        """The same at the sharpest point nearby: gradients at the weights lead there, and are then taken anew."""
+        last = len(micro_batches)
+        for number, parts in enumerate(micro_batches, start=1):
+            for index, part in enumerate(parts, start=1):
+                with self.synchronised(number == last and index == len(parts)):
+                    self.backward(self.core.ascent(part))
+        with self.sharpness.ascended():
+            self.accumulate(micro_batches)
+
+    def backward(self, part):
+        """Add the gradient of one part of a micro-batch; returns its detached losses."""
+        # 2.-5. Teacher labels, masking and all student passes happen inside the one wrapped forward, or, to save memory, one
+        # student pass in each.
+        with self.autocast():
+            losses = self.model(part)
+            total = sum(losses.values())
+        # 6. The trainer only sums, back-propagates and steps.
+        self.scaler.scale(total / self.cfg.SOLVER.ACCUMULATE).backward()
+        return {name: loss.detach() for name, loss in losses.items()}
 
     def autocast(self):
         return torch.autocast(self.core.device.type, self.amp_type, enabled=self.amp_type is not None)

@@ -37,6 +37,9 @@ BOXES = MetricNames(("AP", "AP50", "AP75"), ("AP50", "AP"), "AP50")
 PIXELS = MetricNames(("mIoU", "mAcc", "aAcc"), ("mIoU", "aAcc"), "IoU")
 
 
+IMAGES = MetricNames(("top1", "mean_class"), ("top1", "mean_class"), "accuracy")
+
+
 def names_in(metrics):
     """The MetricNames of a result: of evaluation.json, or of a report's row."""
-    return PIXELS if PIXELS.headline in metrics else BOXES
+    return next(names for names in (PIXELS, IMAGES, BOXES) if names.headline in metrics)

@@ -16,7 +16,7 @@ from mic_det.data.stream import READ_ERRORS
 from mic_det.evaluation.metrics import per_class
 
 logger = logging.getLogger(__name__)
-CLASS_METRICS = ("AP50", "VOC07", "VOC12", "IoU")
+CLASS_METRICS = ("AP50", "VOC07", "VOC12", "IoU", "accuracy")
 
 
 class SurvivingMapper:
@@ -36,13 +36,16 @@ class SurvivingMapper:
 def evaluate_network(task, cfg, network, dataset_name, output_dir=None, description=""):
     """Metrics of one plain network on one dataset (main process; None elsewhere).
 
-    An unreadable image is reported; detectors have found nothing on it, and segmentation leaves it out.
+    An unreadable image is reported; detectors have found nothing on it, and the other tasks leave it out.
 
     Args:
         task: Task that `network` serves.
     """
     loader = build_detection_test_loader(
-        load_labelled(dataset_name), mapper=SurvivingMapper(task.test_mapper(cfg)), num_workers=cfg.DATALOADER.NUM_WORKERS
+        load_labelled(dataset_name),
+        mapper=SurvivingMapper(task.test_mapper(cfg)),
+        batch_size=task.test_batch,
+        num_workers=cfg.DATALOADER.NUM_WORKERS,
     )
     evaluator = task.evaluator(cfg, dataset_name, output_dir)
     was_training = network.training
@@ -88,7 +91,7 @@ def results_table(results):
 
 
 def class_table(results, dataset):
-    """One row per model and per-class metric that is taken at IoU 0.5 or is an IoU."""
+    """One row per model and per-class metric; of detection's, those at IoU 0.5."""
     rows, classes = [], []
     for key, metrics in results.items():
         for metric in CLASS_METRICS:

@@ -1,13 +1,17 @@
 from . import backbone, decode_head
+from .meta_arch.classifier import MaskedConsistencyClassifier
 from .meta_arch.detector import MaskedConsistencyDetector
 from .meta_arch.encoder_decoder import EncoderDecoder
 from .meta_arch.hrda import HRDA
+from .meta_arch.image_classifier import ImageClassifier
 from .meta_arch.segmentor import MaskedConsistencySegmentor
 from .students import StudentAdapter, register_student
 
 __all__ = [
     "HRDA",
     "EncoderDecoder",
+    "ImageClassifier",
+    "MaskedConsistencyClassifier",
     "MaskedConsistencyDetector",
     "MaskedConsistencySegmentor",
     "StudentAdapter",

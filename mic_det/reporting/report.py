@@ -78,12 +78,23 @@ def error_section(title, matches, min_score=0.5):
     return {"title": title, "note": note, "figures": [embed_figure(plot)], "tables": tables}
 
 
-def confusion_section(title, path):
-    """Picture of a confusion matrix, from the file that PixelEvaluator wrote."""
-    content = json.loads(Path(path).read_text())
-    plot = figures.confusion(content["true_by_predicted"], content["classes"])
-    note = "Rows are true classes; shades and numbers are the percent of their pixels predicted as the column's class."
-    return {"title": title, "note": note, "figures": [embed_figure(plot)]}
+def confusion_sections(folder, model, datasets, unit):
+    """Pictures of the confusion matrices that a run's last evaluation left in its output folder.
+
+    Args:
+        model: "teacher" or "student".
+        unit: what is counted: "pixels" or "images".
+    """
+    sections = []
+    for dataset in datasets:
+        path = folder / "inference" / model / dataset / "confusion.json"
+        if path.is_file():
+            content = json.loads(path.read_text())
+            plot = figures.confusion(content["true_by_predicted"], content["classes"])
+            note = f"Rows are true classes; shades and numbers are the percent of their {unit} predicted as the column's class."
+            title = f"Confusion of the {model} on {dataset}"
+            sections.append({"title": title, "note": note, "figures": [embed_figure(plot)]})
+    return sections
 
 
 def picture_section(title, rows, note=""):

@@ -1,12 +1,17 @@
-"""What differs between detection and segmentation, in one place each; the trainer, hooks and reports ask the task."""
+"""What differs between detection, segmentation and classification, in one place each; trainer, hooks and reports ask the task."""
 
 from mic_det.errors import UserError, did_you_mean
 
 from .base import Task
+from .classification import ClassificationTask
 from .detection import DetectionTask
 from .segmentation import SegmentationTask
 
-TASKS = {"MaskedConsistencyDetector": DetectionTask(), "MaskedConsistencySegmentor": SegmentationTask()}
+TASKS = {
+    "MaskedConsistencyDetector": DetectionTask(),
+    "MaskedConsistencySegmentor": SegmentationTask(),
+    "MaskedConsistencyClassifier": ClassificationTask(),
+}
 
 
 def task_of(cfg):
@@ -14,10 +19,10 @@ def task_of(cfg):
     name = cfg.MODEL.META_ARCHITECTURE
     if name not in TASKS:
         raise UserError(
-            f"MODEL.META_ARCHITECTURE '{name}' cannot adapt: set it to {' or '.join(TASKS)} and name the network to adapt in "
+            f"MODEL.META_ARCHITECTURE '{name}' cannot adapt: set it to {', '.join(TASKS)} and name the network to adapt in "
             f"MODEL.MIC.STUDENT.{did_you_mean(name, TASKS)}"
         )
     return TASKS[name]
 
 
-__all__ = ["DetectionTask", "SegmentationTask", "Task", "task_of"]
+__all__ = ["ClassificationTask", "DetectionTask", "SegmentationTask", "Task", "task_of"]

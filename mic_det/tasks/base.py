@@ -11,9 +11,11 @@ class Task(ABC):
         metrics: MetricNames of its evaluation.
         progress: {label in the log line: logged value}.
         curves: {logged value: title} of the report's curves beside the losses.
+        test_batch: images per batch in evaluation.
     """
 
     metrics = None
+    test_batch = 1
     progress = MappingProxyType({})
     curves = MappingProxyType({})
 

@@ -49,12 +49,7 @@ class SegmentationTask(Task):
         return write_semantic_gallery(cfg, model, path, source, truth, count)
 
     def sections(self, cfg, folder):
-        """Confusion matrices of the first evaluated model."""
-        model = cfg.TEST.MODELS[0]
-        folder = Path(folder) / "inference" / model
-        files = {dataset: folder / dataset / "confusion.json" for dataset in cfg.DATASETS.TEST}
-        found = {dataset: path for dataset, path in files.items() if path.is_file()}
-        return [report.confusion_section(f"Confusion of the {model} on {dataset}", path) for dataset, path in found.items()]
+        return report.confusion_sections(Path(folder), cfg.TEST.MODELS[0], cfg.DATASETS.TEST, "pixels")
 
     def notes(self, cfg):
         """What the language decoder knows of the classes."""

@@ -79,12 +79,15 @@ class PseudoBoxWatch(PseudoLabelWatch):
             )
 
 
-class PixelLabelWatch(PseudoLabelWatch):
-    """Warns when almost no pixel is labelled with confidence, or almost all get the same class."""
+class ClassShareWatch(PseudoLabelWatch):
+    """Warns when there is almost no confidence in pseudo-labels, or almost all are of the same class.
 
-    value = "pseudo_quality"
+    Attributes:
+        what: what gets labels.
+    """
+
     vanished_at = 0.01
-    nothing = "At most 1 % of the target's pixels were confident"
+    what = None
 
     def __init__(self, collapse_iters, largest_share, burn_in):
         super().__init__(collapse_iters, burn_in)
@@ -95,6 +98,18 @@ class PixelLabelWatch(PseudoLabelWatch):
         if share > self.largest_share:
             self.warn(
                 "runaway",
-                f"{share:.0%} of the target's pixels get the same class: pseudo-labels may be collapsing. Train longer before "
-                "adapting (MODEL.MIC.BURN_IN), or raise MODEL.MIC.TEACHER.ALPHA.",
+                f"{share:.0%} of the target's {self.what} get the same class: pseudo-labels may be collapsing. Train longer "
+                "before adapting (MODEL.MIC.BURN_IN), or raise MODEL.MIC.TEACHER.ALPHA.",
             )
+
+
+class PixelLabelWatch(ClassShareWatch):
+    value = "pseudo_quality"
+    nothing = "At most 1 % of the target's pixels were confident"
+    what = "pixels"
+
+
+class ImageLabelWatch(ClassShareWatch):
+    value = "pseudo_score"
+    nothing = "The teacher gave its labels a probability of at most 1 %"
+    what = "images"

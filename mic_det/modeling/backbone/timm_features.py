@@ -11,6 +11,30 @@ from mic_det.modeling.backbone.pyramid import build_fpn
 STRIDES = (4, 8, 16, 32)
 
 
+def create_timm(name, pretrained_file="", **options):
+    """A timm model, with the weights of a local file unless that is empty.
+
+    Raises:
+        UserError: when timm or the file is missing, or timm does not know the model.
+    """
+    try:
+        import timm
+    except ImportError:
+        raise UserError("MODEL.BACKBONE.NAME build_timm_* needs timm: pip install 'mic-det[timm]'.") from None
+    if not timm.is_model(name):
+        raise UserError(f"MODEL.TIMM.NAME: timm has no model '{name}'.{did_you_mean(name, timm.list_models())}")
+    if pretrained_file and not Path(pretrained_file).is_file():
+        raise UserError(
+            f"MODEL.TIMM.PRETRAINED_FILE: {pretrained_file} does not exist; '' gives random weights. Timm's own are "
+            f"model.safetensors of timm/{name} on the Hugging Face hub."
+        )
+    overlay = {"file": pretrained_file} if pretrained_file else None
+    try:
+        return timm.create_model(name, pretrained=bool(pretrained_file), pretrained_cfg_overlay=overlay, **options)
+    except RuntimeError as error:
+        raise UserError(f"MODEL.TIMM: {name} cannot be built: {str(error).splitlines()[0]}") from error
+
+
 class TimmFeatures(Backbone):
     """Feature maps "stride4" to "stride32" of a timm model."""
 
@@ -25,21 +49,7 @@ class TimmFeatures(Backbone):
             UserError: when timm is missing, does not know the model, or the model has no such pyramid.
         """
         super().__init__()
-        try:
-            import timm
-        except ImportError:
-            raise UserError("MODEL.BACKBONE.NAME build_timm_fpn_backbone needs timm: pip install 'mic-det[timm]'.") from None
-        if not timm.is_model(name):
-            raise UserError(f"MODEL.TIMM.NAME: timm has no model '{name}'.{did_you_mean(name, timm.list_models())}")
-        if pretrained_file and not Path(pretrained_file).is_file():
-            raise UserError(f"MODEL.TIMM.PRETRAINED_FILE: {pretrained_file} does not exist; '' gives random weights.")
-        overlay = {"file": pretrained_file} if pretrained_file else None
-        try:
-            network = timm.create_model(
-                name, pretrained=bool(pretrained_file), pretrained_cfg_overlay=overlay, features_only=True
-            )
-        except RuntimeError as error:
-            raise UserError(f"MODEL.TIMM: {name} cannot be built: {str(error).splitlines()[0]}") from error
+        network = create_timm(name, pretrained_file, features_only=True)
         shapes = zip(network.feature_info.reduction(), network.feature_info.channels(), strict=True)
         info = {stride: (index, channels) for index, (stride, channels) in enumerate(shapes)}
         if any(stride not in info for stride in STRIDES):

@@ -69,6 +69,10 @@ class AdaptingModel(nn.Module):
         """What `forward` takes one after the other in a training step."""
         return [batch]
 
+    def ascent(self, part):
+        """The part that `forward` takes in place of `part` while sharpness-aware minimisation looks for its direction."""
+        raise UserError(f"SOLVER.SAM_RHO: {type(self).__name__} does not support sharpness-aware minimisation; set it to 0.")
+
 
 def build_student(cfg, kind=object):
     """The registered meta-architecture that adapts.
@@ -83,8 +87,8 @@ def build_student(cfg, kind=object):
     architecture = META_ARCH_REGISTRY.get(name)
     if not issubclass(architecture, kind):
         raise UserError(
-            f"MODEL.MIC.STUDENT: {name} is no {kind.__name__}, which {cfg.MODEL.META_ARCHITECTURE} needs: choose EncoderDecoder, "
-            "HRDA or a subclass."
+            f"MODEL.MIC.STUDENT: {name} is no {kind.__name__}, which {cfg.MODEL.META_ARCHITECTURE} needs: choose that or a "
+            "subclass of it."
         )
     with user_errors(f"MODEL.{name}"):
         return architecture(cfg)

@@ -1,0 +1,77 @@
+"""Conditional adversarial alignment (Long et al., CDAN, NeurIPS 2018): domains are told apart by features and predictions."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from detectron2.config import configurable
+from torch import nn
+
+from .class_confusion import certainty
+from .domain_classifiers import ScaleGradient
+
+RAMP = 1000  # iterations after which the reversed gradient has 0.46 of its strength
+
+
+def reversal_strength(iteration):
+    """2 / (1 + exp(-i / RAMP)) - 1: from 0 to 1 (Ganin & Lempitsky, ICML 2015, with the published code's pace)."""
+    return 2 / (1 + math.exp(-iteration / RAMP)) - 1
+
+
+class ConditionalAlignment(nn.Module):
+    """Makes the outer product of a network's features and class probabilities the same for both domains.
+
+    The discriminator learns at full strength; the features get its gradient reversed and scaled. The probabilities are taken
+    as they are: no gradient reaches the network through them.
+    """
+
+    @configurable
+    def __init__(self, features, num_classes, weight=1.0, hidden=1024, entropy_weighting=False):
+        """
+        Args:
+            features: D, size of a feature vector.
+            num_classes: K; the discriminator's input has D * K numbers.
+            weight: factor on the loss.
+            hidden: units of its two layers.
+            entropy_weighting: certain samples count more (CDAN+E); the published code computes this and does not use it.
+        """
+        super().__init__()
+        self.discriminator = nn.Sequential(
+            *(nn.Linear(features * num_classes, hidden), nn.BatchNorm1d(hidden), nn.ReLU(inplace=True)),
+            *(nn.Linear(hidden, hidden), nn.BatchNorm1d(hidden), nn.ReLU(inplace=True)),
+            nn.Linear(hidden, 1),
+        )
+        self.weight = weight
+        self.entropy_weighting = entropy_weighting
+
+    @classmethod
+    def from_config(cls, cfg):
+        cdan = cfg.MODEL.MIC.CDAN
+        return {
+            "features": cfg.MODEL.CLASSIFIER.BOTTLENECK_DIM,
+            "num_classes": cfg.MODEL.CLASSIFIER.NUM_CLASSES,
+            "weight": cdan.WEIGHT,
+            "hidden": cdan.HIDDEN_DIM,
+            "entropy_weighting": cdan.ENTROPY_WEIGHTING,
+        }
+
+    def forward(self, logits, features, sources, reversal):
+        """Return (weighted scalar loss, share of samples whose domain is told right as a 0-dim tensor).
+
+        Args:
+            logits: NxK of both domains, the source first.
+            features: NxD.
+            sources: number of source samples; their domain label is 1.
+            reversal: strength of the reversed gradient, see `reversal_strength`.
+        """
+        probabilities = logits.detach().float().softmax(dim=1)
+        joint = (probabilities[:, :, None] * features.float()[:, None, :]).flatten(1)
+        answers = self.discriminator(ScaleGradient.apply(joint, -reversal))[:, 0].float()
+        domains = torch.zeros_like(answers)
+        domains[:sources] = 1
+        weights = None
+        if self.entropy_weighting:
+            weights = torch.cat([certainty(part) for part in probabilities.split([sources, len(logits) - sources])])
+        loss = F.binary_cross_entropy_with_logits(answers, domains, weights)
+        right = ((answers.detach() > 0) == (domains > 0)).float().mean()
+        return self.weight * loss, right

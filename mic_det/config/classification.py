@@ -1,0 +1,44 @@
+"""Keys of image classification: network, CDAN, MCC and the published classifier's oddity."""
+
+from detectron2.config import CfgNode as CN
+
+
+def add_classification_config(cfg):
+    """Add them to a config that has MODEL.MIC with its REFERENCE, in place."""
+    cfg.MODEL.CLASSIFIER = CN()
+    # Number of classes.
+    cfg.MODEL.CLASSIFIER.NUM_CLASSES = 12
+    # Size of the feature vector before the classifier, which CDAN aligns.
+    cfg.MODEL.CLASSIFIER.BOTTLENECK_DIM = 256
+
+    cfg.MODEL.MIC.CDAN = CN()
+    # Factor on the conditional adversarial loss; 0 is off, 1 the published value.
+    cfg.MODEL.MIC.CDAN.WEIGHT = 0.0
+    # Hidden units of the discriminator.
+    cfg.MODEL.MIC.CDAN.HIDDEN_DIM = 1024
+    # Certain samples count more (CDAN+E).
+    cfg.MODEL.MIC.CDAN.ENTROPY_WEIGHTING = False
+
+    cfg.MODEL.MIC.MCC = CN()
+    # Factor on the class confusion of target predictions; 0 is off, 1 the published value.
+    cfg.MODEL.MIC.MCC.WEIGHT = 0.0
+    # Divides their logits (2 for ViT-B/16, 3 for ResNet-101).
+    cfg.MODEL.MIC.MCC.TEMPERATURE = 2.0
+
+    # Weight pseudo-labels in SAM's ascent only; in the descent all count fully.
+    cfg.MODEL.MIC.REFERENCE.WEIGHT_IN_ASCENT_ONLY = False
+
+    cfg.INPUT.CLASSIFICATION = CN()
+    # Side in pixels of the square that images are squeezed into.
+    cfg.INPUT.CLASSIFICATION.RESIZE = 256
+    # Side of the crop, in the middle, that the network sees.
+    cfg.INPUT.CLASSIFICATION.CROP = 224
+    # In training, crop a random region of random ratio instead of the middle.
+    cfg.INPUT.CLASSIFICATION.RANDOM_RESIZED_CROP = False
+
+    # Distance of sharpness-aware minimisation (SDAT has 0.02); 0 is off.
+    cfg.SOLVER.SAM_RHO = 0.0
+    # With SOLVER.LR_SCHEDULER_NAME InverseDecayLR the rate is BASE_LR * (1 + GAMMA * iteration) ** -POWER.
+    cfg.SOLVER.INVERSE_LR_GAMMA = 0.001
+    # See INVERSE_LR_GAMMA.
+    cfg.SOLVER.INVERSE_LR_POWER = 0.75

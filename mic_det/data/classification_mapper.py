@@ -1,0 +1,60 @@
+"""Dataset dict -> input of a classification network."""
+
+import numpy as np
+import torch
+from detectron2.config import configurable
+from detectron2.data import detection_utils as utils
+from PIL import Image
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms import v2 as T
+
+
+class ClassificationMapper:
+    """Reads an image, squeezes it into a square, and crops and mirrors it; with its class for the source.
+
+    All randomness comes from torch's global generator, which the loader seeds for every sample.
+    """
+
+    @configurable
+    def __init__(self, resize, crop, image_format, labelled=False, random=True, random_resized_crop=False, jitter=0.0):
+        """
+        Args:
+            resize: side in pixels of the square.
+            crop: side in pixels of what the network sees, in its middle.
+            image_format: "BGR" or "RGB".
+            labelled: keep the class; otherwise it is not even looked at.
+            random: mirror, jitter and crop at random, for training.
+            random_resized_crop: crop 8 to 100 % of the square, ratio 3/4 to 4/3, instead of its middle.
+            jitter: strength of brightness, contrast and saturation jitter.
+        """
+        # Bicubic, as the published code's resizing.
+        steps = [T.Resize((resize, resize), InterpolationMode.BICUBIC)]
+        steps.append(T.RandomResizedCrop(crop) if random and random_resized_crop else T.CenterCrop(crop))
+        steps += [T.RandomHorizontalFlip()] if random else []
+        steps += [T.ColorJitter(jitter, jitter, jitter)] if random and jitter > 0 else []
+        self.transform = T.Compose(steps)
+        self.image_format = image_format
+        self.labelled = labelled
+
+    @classmethod
+    def from_config(cls, cfg, labelled=False, random=True):
+        sizes = cfg.INPUT.CLASSIFICATION
+        return {
+            "resize": sizes.RESIZE,
+            "crop": sizes.CROP,
+            "image_format": cfg.INPUT.FORMAT,
+            "labelled": labelled,
+            "random": random,
+            "random_resized_crop": sizes.RANDOM_RESIZED_CROP,
+            "jitter": cfg.INPUT.COLOR_JITTER if labelled else 0.0,
+        }
+
+    def prepare(self, image):
+        """3xHxW uint8 of an HxWx3 uint8 image, both in RGB or both in BGR."""
+        return torch.from_numpy(np.array(self.transform(Image.fromarray(image)))).permute(2, 0, 1).contiguous()
+
+    def __call__(self, record):
+        """Return {"image": 3xHxW uint8, "file_name", "image_id" and, when `labelled`, "label"}."""
+        image = utils.read_image(record["file_name"], format=self.image_format)
+        sample = {"image": self.prepare(np.ascontiguousarray(image)), **{key: record[key] for key in ("file_name", "image_id")}}
+        return {**sample, "label": record["label"]} if self.labelled else sample

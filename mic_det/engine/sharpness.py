@@ -1,0 +1,42 @@
+"""Sharpness-aware minimisation (Foret et al., SAM, ICLR 2021), used for classification by SDAT (Rangwani et al., ICML 2022)."""
+
+import contextlib
+
+import torch
+
+from mic_det.engine.optimizer import gradient_norm
+
+
+class SharpnessAware:
+    """Takes the descent's gradient where the loss is highest nearby: at w + rho * g / |g| (equation 2)."""
+
+    def __init__(self, parameters, rho):
+        """
+        Args:
+            parameters: those that are moved.
+            rho: distance, in the units of the weights; positive.
+        """
+        self.parameters = [parameter for parameter in parameters if parameter.requires_grad]
+        self.rho = rho
+
+    @contextlib.contextmanager
+    def ascended(self):
+        """Inside, the weights are moved along their gradients, which are cleared; afterwards they are exactly as before."""
+        moved = [parameter for parameter in self.parameters if parameter.grad is not None]
+        with torch.no_grad():
+            before = [parameter.clone() for parameter in moved]
+            scale = self.rho / (gradient_norm(moved) + 1e-12)
+            torch._foreach_add_(moved, torch._foreach_mul([parameter.grad for parameter in moved], scale))
+        for parameter in self.parameters:
+            parameter.grad = None
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                torch._foreach_copy_(moved, before)
+
+
+def build_sharpness(cfg, core):
+    """SharpnessAware over the student for SOLVER.SAM_RHO, or None for 0."""
+    rho = cfg.SOLVER.SAM_RHO
+    return SharpnessAware(core.student.parameters(), rho) if rho > 0 else None

@@ -1,0 +1,47 @@
+"""Backbones of classification networks: one vector per image."""
+
+from detectron2.layers import FrozenBatchNorm2d, ShapeSpec
+from detectron2.modeling import BACKBONE_REGISTRY, Backbone
+from torch import nn
+from torchvision.models import get_model, list_models
+
+from mic_det.errors import UserError
+from mic_det.modeling.backbone.timm_features import create_timm
+
+
+class PooledNetwork(Backbone):
+    """A network that maps Nx3xHxW to NxC, as a Backbone with the output "pooled"."""
+
+    def __init__(self, network, channels):
+        super().__init__()
+        self.network = network
+        self.channels = channels
+        self._out_features = ["pooled"]
+
+    def forward(self, images):
+        return {"pooled": self.network(images)}
+
+    def output_shape(self):
+        return {"pooled": ShapeSpec(channels=self.channels)}
+
+
+@BACKBONE_REGISTRY.register()
+def build_resnet_pooled_backbone(cfg, input_shape):
+    """Torchvision's ResNet of MODEL.RESNETS.DEPTH with global average pooling."""
+    name = f"resnet{cfg.MODEL.RESNETS.DEPTH}"
+    if name not in list_models():
+        known = ", ".join(model.removeprefix("resnet") for model in list_models(include="resnet*"))
+        raise UserError(f"MODEL.RESNETS.DEPTH: torchvision has no {name}; it has {known}.")
+    network = get_model(name)
+    channels = network.fc.in_features
+    network.fc = nn.Identity()
+    return PooledNetwork(network, channels)
+
+
+@BACKBONE_REGISTRY.register()
+def build_timm_pooled_backbone(cfg, input_shape):
+    """`MODEL.TIMM.NAME` without its classifier: a ViT's class token after the last norm, a CNN's average."""
+    timm = cfg.MODEL.TIMM
+    network = create_timm(timm.NAME, timm.PRETRAINED_FILE, num_classes=0)
+    network = FrozenBatchNorm2d.convert_frozen_batchnorm(network) if timm.FREEZE_BN else network
+    return PooledNetwork(network, network.num_features)

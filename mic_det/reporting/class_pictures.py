@@ -1,0 +1,68 @@
+"""Pictures of what image classifiers see and say."""
+
+import numpy as np
+import torch
+from detectron2.data import MetadataCatalog
+
+from mic_det.adaptation import AdaptationBatch, MaskedConsistency
+from mic_det.config import num_classes
+from mic_det.data.catalog import class_names, load_labelled, load_unlabelled
+from mic_det.data.classification_mapper import ClassificationMapper
+from mic_det.data.stream import seeded
+from mic_det.reporting.drawing import denormalised
+from mic_det.reporting.pictures import evenly, rgb
+
+COLUMNS = 6
+
+
+def in_rows(pictures):
+    """Rows of at most COLUMNS (caption, image) pairs."""
+    return [pictures[start : start + COLUMNS] for start in range(0, len(pictures), COLUMNS)]
+
+
+def answer(scores, names):
+    """`class 0.87` of the best of K probabilities."""
+    best = int(scores.argmax())
+    return f"{names[best]} {float(scores[best]):.2f}"
+
+
+@torch.inference_mode()
+def comparison(cfg, networks, dataset, count=4):
+    """Rows of (truth and every network's answer, image) on 3 * `count` images of a labelled dataset.
+
+    Args:
+        networks: caption -> classification network in evaluation mode.
+    """
+    mapper, pictures = ClassificationMapper(cfg, labelled=True, random=False), []
+    for record in evenly(load_labelled(dataset), 3 * count):
+        sample, names = mapper(record), MetadataCatalog.get(dataset).thing_classes
+        answers = [f"{caption}: {answer(network([sample])[0]['scores'], names)}" for caption, network in networks.items()]
+        caption = "; ".join([f"truth: {names[sample['label']]}", *answers])
+        pictures.append((caption, rgb(sample["image"].permute(1, 2, 0).numpy(), cfg.INPUT.FORMAT)))
+    return in_rows(pictures)
+
+
+def lessons(cfg, model, count=3, seed=0):
+    """Rows on 2 * `count` target images, augmented as in training: image and pseudo-label, masked image and student's answer."""
+    records = [record for name in cfg.DATASETS.TARGET for record in load_unlabelled(name)]
+    names, mapper = class_names(cfg.DATASETS.TRAIN[0], num_classes(cfg)), ClassificationMapper(cfg)
+    pictures = []
+    for position, record in enumerate(evenly(records, 2 * count)):
+        with seeded(seed, position):
+            pictures += lesson(cfg, model, mapper(record), names)
+    return in_rows(pictures)
+
+
+@torch.inference_mode()
+def lesson(cfg, model, sample, names):
+    """(caption, image) of a target sample with its pseudo-label, and of its masked view with the student's answer."""
+    student, consistency = model.student, model.consistency or MaskedConsistency(cfg)
+    images = student.preprocess_image(AdaptationBatch([], [sample]).target)
+    was_training = model.training
+    model.eval()
+    label = answer(model.teacher_logits(images)[0].softmax(dim=0), names)
+    view, removed = consistency.view(images)
+    reply = answer(student.predict(view)[0].softmax(dim=0), names)
+    model.train(was_training)
+    complete, masked = (np.ascontiguousarray(rgb(denormalised(part[0], student), cfg.INPUT.FORMAT)) for part in (images, view))
+    return [(f"teacher: {label}", complete), (f"{float(removed):.0%} removed; student: {reply}", masked)]

@@ -1,0 +1,85 @@
+"""Image classification."""
+
+from pathlib import Path
+from types import MappingProxyType
+
+from mic_det.config import num_classes
+from mic_det.data import classification as data
+from mic_det.data.classification_mapper import ClassificationMapper
+from mic_det.evaluation.images import ClassEvaluator
+from mic_det.evaluation.metrics import IMAGES
+from mic_det.reporting import class_pictures, report
+from mic_det.reporting.class_gallery import write_class_gallery
+
+from .base import Task
+from .watches import ImageLabelWatch
+
+MOST_CLASSES = 100  # whose confusion can be read in a picture
+
+
+class ClassificationTask(Task):
+    metrics = IMAGES
+    test_batch = 32  # all images have one size
+    progress = MappingProxyType({"score": "pseudo_score"})
+    curves = MappingProxyType(
+        {
+            "pseudo_score": "mean probability of the pseudo-labels",
+            "pseudo_largest_share": "share of the most frequent pseudo-label",
+            "domain_accuracy": "accuracy of the domain discriminator",
+        }
+    )
+
+    def check_datasets(self, cfg):
+        data.check_datasets(cfg)
+
+    def training_data(self, cfg, labelled):
+        return data.training_data(cfg, labelled)
+
+    def test_mapper(self, cfg):
+        return ClassificationMapper(cfg, labelled=True, random=False)
+
+    def evaluator(self, cfg, dataset, folder=None):
+        return ClassEvaluator(dataset, folder)
+
+    def comparison(self, cfg, networks, dataset, count=4):
+        return class_pictures.comparison(cfg, networks, dataset, count)
+
+    def lessons(self, cfg, model, count=3, seed=0):
+        return class_pictures.lessons(cfg, model, count, seed)
+
+    def gallery(self, cfg, model, path, source=None, truth=None, count=24):
+        return write_class_gallery(cfg, model, path, source, truth, count)
+
+    def sections(self, cfg, folder):
+        if num_classes(cfg) > MOST_CLASSES:
+            return []
+        return report.confusion_sections(Path(folder), cfg.TEST.MODELS[0], cfg.DATASETS.TEST, "images")
+
+    def watches(self, cfg):
+        return [ImageLabelWatch(cfg.LOG.COLLAPSE_ITERS, cfg.LOG.LARGEST_SHARE, cfg.MODEL.MIC.BURN_IN)]
+
+    def conditions(self, cfg):
+        mic, sizes = cfg.MODEL.MIC, cfg.INPUT.CLASSIFICATION
+        return [
+            f"Images squeezed to {sizes.RESIZE} x {sizes.RESIZE} px, crops of {sizes.CROP} px"
+            f"{' of random size and ratio' if sizes.RANDOM_RESIZED_CROP else ''}.",
+            f"CDAN weight {mic.CDAN.WEIGHT:g}, MCC weight {mic.MCC.WEIGHT:g} at temperature {mic.MCC.TEMPERATURE:g}, SAM radius "
+            f"{cfg.SOLVER.SAM_RHO:g}; teacher alpha {mic.TEACHER.ALPHA:g}, pseudo-label weights {mic.PSEUDO_LABELS.WEIGHT}, "
+            f"blocks of {mic.MASK.BLOCK_SIZE} px, mask ratio {mic.MASK.RATIO:g}.",
+        ]
+
+    def step_parts(self, core, batch):
+        step = core.prepare(batch)
+        parts = {}
+        if core.consistency is not None:
+            parts["teacher forward"] = lambda: core.teacher_logits(step.target)
+        # Sharpness-aware minimisation takes both student passes twice.
+        for name, part in (("ascent", core.ascent(step)), ("descent", step)):
+            parts[f"student joint {name} forward+backward"] = lambda part=part: core.joint_losses(part)
+            if core.consistency is not None:
+                parts[f"student masked {name} forward+backward"] = lambda part=part: core.masked_losses(part)
+        return parts
+
+    def step_extras(self, core, batch):
+        images = core.student.preprocess_image(batch.target)
+        return {"mask and jitter": lambda: core.consistency.view(images)} if core.consistency is not None else {}
