@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import mic_det
+from mic_det.toycity.crops import write_crops
 from mic_det.toycity.dataset import make_toycity, make_toycity_segmentation
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -41,12 +42,21 @@ TINY_SEGMENTATION = [
 ]
 
 
+# The same for classification.
+TINY_CLASSIFICATION = [
+    *("MODEL.DEVICE", "cpu", "SEED", 3, "DATALOADER.NUM_WORKERS", 0, "LOG.PERIOD", 1, "MODEL.MIC.BURN_IN", 0),
+    *("INPUT.CLASSIFICATION.RESIZE", 36, "INPUT.CLASSIFICATION.CROP", 32, "MODEL.MIC.CDAN.HIDDEN_DIM", 16),
+    *("SOLVER.IMS_PER_BATCH", 4, "SOLVER.TARGET_IMS_PER_BATCH", 4),
+]
+
+
 @pytest.fixture(scope="session")
 def toycity(tmp_path_factory):
     """The datasets' folder with a ToyCity of 8 + 4 scenes of 128x64 for either task, as DETECTRON2_DATASETS."""
     root = tmp_path_factory.mktemp("datasets")
     make_toycity(root / "toycity", train=8, val=4, size=(128, 64), workers=1, masks=True)
     make_toycity_segmentation(root, train=8, val=4, size=(128, 64), workers=1)
+    write_crops(root / "toycity_cls", {"train": 8, "val": 4}, size=(256, 128))
     os.environ["DETECTRON2_DATASETS"] = str(root)
     return root
 
@@ -74,6 +84,17 @@ def tiny_seg_cfg(datasets, tmp_path):
 
     def build(*overrides, name="toycity_seg_mic_daformer"):
         options = [*TINY_SEGMENTATION, "OUTPUT_DIR", str(tmp_path / "run"), *overrides]
+        return mic_det.load_config(REPOSITORY / f"configs/{name}.yaml", options)
+
+    return build
+
+
+@pytest.fixture
+def tiny_cls_cfg(datasets, tmp_path):
+    """config(*overrides, name="toycity_cls_mic") -> tiny config that writes to a temporary folder."""
+
+    def build(*overrides, name="toycity_cls_mic"):
+        options = [*TINY_CLASSIFICATION, "OUTPUT_DIR", str(tmp_path / "run"), *overrides]
         return mic_det.load_config(REPOSITORY / f"configs/{name}.yaml", options)
 
     return build

@@ -1,7 +1,7 @@
-"""Names of ImageNet encoders for segmentation, in the files that are public, against ours.
+"""Names of ImageNet encoders for segmentation and classification, in the files that are public, against ours.
 
 MiT comes as SegFormer's own `mit_b*.pth` or as a Hugging Face folder or file (names of transformers 4 and 5); ResNet-v1c as
-OpenMMLab's `resnet*_v1c-*.pth`.
+OpenMMLab's `resnet*_v1c-*.pth`; a classifier's ResNet as torchvision's `resnet*-*.pth`.
 """
 
 import re
@@ -119,3 +119,12 @@ def encoder_weights(state):
     if unknown:
         raise UserError(f"MODEL.WEIGHTS: the encoder's entry '{unknown[0]}' has no counterpart in MiT or ResNet-v1c.")
     return split_key_values(renamed)
+
+
+def is_torchvision_resnet(state):
+    return {"conv1.weight", "layer1.0.conv1.weight"} <= set(state)
+
+
+def torchvision_weights(state):
+    """Torchvision's ResNet in the names of PooledNetwork, without its classifier."""
+    return {f"network.{name}": torch.as_tensor(value) for name, value in state.items() if not name.startswith("fc.")}

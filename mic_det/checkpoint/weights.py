@@ -8,11 +8,12 @@ from detectron2.checkpoint.catalog import ModelCatalog
 from iopath.common.file_io import PathManager as IoPathManager
 
 from mic_det.checkpoint import files
-from mic_det.checkpoint.encoders import encoder_weights, is_public_encoder
+from mic_det.checkpoint.encoders import encoder_weights, is_public_encoder, is_torchvision_resnet, torchvision_weights
 from mic_det.checkpoint.pickles import load_pickle
 from mic_det.checkpoint.published import is_published
 from mic_det.checkpoint.published_segmentation import is_published_segmentation
 from mic_det.errors import UserError
+from mic_det.modeling.backbone.pooled import PooledNetwork
 
 ALIGNMENT = "alignment."
 # Parts of a meta-architecture beside student and teacher, which a run may have or not.
@@ -20,6 +21,7 @@ EXTRAS = (ALIGNMENT, "feature_distance.", "discriminator.", "mask_teacher.")
 # Where weights come from that detectron2 does not know: (part of the file's name, source).
 SOURCES = (
     ("mit_b", "the folder `pretrained_models` that NVlabs/SegFormer's README links (not `trained_models`)"),
+    ("resnet101-63fe2227", "https://download.pytorch.org/models/resnet101-63fe2227.pth"),
     ("resnet101_v1c", "https://download.openmmlab.com/pretrain/third_party/resnet101_v1c-e67eebb6.pth"),
 )
 logger = logging.getLogger(__name__)
@@ -128,7 +130,11 @@ def load_weights(model, path, download=False):
     if is_published(content["model"]) or is_published_segmentation(content["model"]):
         raise UserError(f"MODEL.WEIGHTS: {file} is in the published code's layout: convert it with tools/convert_checkpoint.py.")
     if is_public_encoder(content["model"]):
-        load_encoder(model.student.backbone, content["model"], file)
+        load_encoder(model.student.backbone, encoder_weights(content["model"]), file)
+        model.start_from_student()
+        return []
+    if isinstance(model.student.backbone, PooledNetwork) and is_torchvision_resnet(content["model"]):
+        load_encoder(model.student.backbone, torchvision_weights(content["model"]), file)
         model.start_from_student()
         return []
     unmatched = DetectionCheckpointer(model.student)._load_model(content)
@@ -141,8 +147,10 @@ def load_weights(model, path, download=False):
 
 
 def load_encoder(backbone, state, file):
-    """Load a public encoder, and nothing else, into a backbone. Raises UserError when it does not fit."""
-    own, state = backbone.state_dict(), encoder_weights(state)
+    """Load an encoder in our names, and nothing else, into a backbone. Raises UserError when it does not fit."""
+    own = backbone.state_dict()
+    counters = {name: value for name, value in own.items() if name.endswith("num_batches_tracked")}  # old files have none
+    state = {**counters, **state}
     wrong = sorted(set(own) ^ set(state)) or sorted(name for name in own if own[name].shape != state[name].shape)
     if wrong:
         raise UserError(

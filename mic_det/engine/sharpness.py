@@ -5,6 +5,7 @@ import contextlib
 import torch
 
 from mic_det.engine.optimizer import gradient_norm
+from mic_det.errors import UserError
 
 
 class SharpnessAware:
@@ -37,6 +38,10 @@ class SharpnessAware:
 
 
 def build_sharpness(cfg, core):
-    """SharpnessAware over the student for SOLVER.SAM_RHO, or None for 0."""
+    """SharpnessAware over the student for SOLVER.SAM_RHO, or None for 0. Raises UserError for a model without an ascent."""
     rho = cfg.SOLVER.SAM_RHO
-    return SharpnessAware(core.student.parameters(), rho) if rho > 0 else None
+    if rho <= 0:
+        return None
+    if not hasattr(core, "ascent"):
+        raise UserError(f"SOLVER.SAM_RHO: {type(core).__name__} does not support sharpness-aware minimisation; set it to 0.")
+    return SharpnessAware(core.student.parameters(), rho)

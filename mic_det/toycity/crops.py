@@ -57,6 +57,9 @@ def write_crops(root, counts, size=(512, 256), betas=DEFAULT_BETAS, seed=0, work
         workers: processes.
     """
     tasks = [(domain, split, index) for domain in DOMAINS for split, count in counts.items() for index in range(count)]
+    for domain in DOMAINS:
+        for folder in (Path(root) / domain / split / name for split in counts for name in CLASSES):
+            folder.mkdir(parents=True, exist_ok=True)  # a small benchmark may lack a class
     write = partial(write_scene_crops, root=root, size=size, betas=tuple(betas), seed=seed)
     with ProcessPoolExecutor(workers) as pool:
         for _ in tqdm(pool.map(write, tasks, chunksize=8), total=len(tasks), desc="ToyCity", unit="image", disable=None):

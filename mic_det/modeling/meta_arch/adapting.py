@@ -69,10 +69,6 @@ class AdaptingModel(nn.Module):
         """What `forward` takes one after the other in a training step."""
         return [batch]
 
-    def ascent(self, part):
-        """The part that `forward` takes in place of `part` while sharpness-aware minimisation looks for its direction."""
-        raise UserError(f"SOLVER.SAM_RHO: {type(self).__name__} does not support sharpness-aware minimisation; set it to 0.")
-
 
 def build_student(cfg, kind=object):
     """The registered meta-architecture that adapts.

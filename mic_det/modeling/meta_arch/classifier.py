@@ -122,6 +122,7 @@ class MaskedConsistencyClassifier(AdaptingModel):
         return [self.prepare(batch)]
 
     def ascent(self, part):
+        """What `forward` takes in place of `part` while sharpness-aware minimisation looks for its direction."""
         return replace(part, ascends=True)
 
     def prepare(self, batch):
