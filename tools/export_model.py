@@ -53,7 +53,7 @@ def main():
         "longest_side": cfg.INPUT.MAX_SIZE_TEST,
         "model": args.model,
     }
-    if cfg.MODEL.META_ARCHITECTURE == "MaskedConsistencySegmentor":
+    if cfg.MODEL.META_ARCHITECTURE != "MaskedConsistencyDetector":
         raise UserError("Only detectors can be exported to a file that runs without mic-det.")
     detector = load_model(cfg, cfg.MODEL.WEIGHTS).network(args.model)
     difference = export(detector, args.output, args.format, example_image(cfg, args.image), metadata)

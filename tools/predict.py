@@ -1,20 +1,19 @@
 #!/usr/bin/env python
-"""Detect objects in, or label every pixel of, an image, a folder of images or a video.
+"""Detect objects in, label every pixel of, or classify an image, a folder of images or a video.
 
     python tools/predict.py --config-file configs/toycity.yaml --input street.jpg --output output/predictions \
         MODEL.WEIGHTS output/toycity/model_final.pth
 
 Detection writes drawn images (or a video), detections.json in COCO results format, and images.json, which names its image
 ids. Segmentation writes one folder each of overlays, colours, training classes and, for the 19 Cityscapes classes, label ids.
+Classification writes predictions.csv with the five best classes of every image.
 """
 
 import argparse
 
-from mic_det.engine.predict import predict
-from mic_det.engine.predict_labels import predict_labels
 from mic_det.engine.run import load_model
 from mic_det.engine.setup import open_config
-from mic_det.modeling import MaskedConsistencySegmentor
+from mic_det.tasks import task_of
 from mic_det.tooling import run_tool
 
 
@@ -31,10 +30,7 @@ def main():
     hrda = ("MODEL.HRDA.OUTPUT", args.hrda_out) if args.hrda_out else ()
     cfg = open_config(args.config_file, (*args.overrides, *hrda))
     model = load_model(cfg, cfg.MODEL.WEIGHTS)
-    if isinstance(model, MaskedConsistencySegmentor):
-        count, unreadable = predict_labels(cfg, model, args.input, args.output, args.flat)
-    else:
-        count, unreadable = predict(cfg, model, args.input, args.output, args.min_score)
+    count, unreadable = task_of(cfg).predict(cfg, model, args.input, args.output, args.min_score, args.flat)
     for name in unreadable:
         print(f"unreadable: {name}")
     print(f"{count} images written to {args.output}")

@@ -10,7 +10,7 @@ from mic_det.checkpoint import published, published_segmentation
 from mic_det.checkpoint.names import part
 from mic_det.checkpoint.published import is_published
 from mic_det.checkpoint.published_segmentation import is_published_segmentation, networks_of
-from mic_det.checkpoint.weights import ALIGNMENT, EXTRAS, is_mic_checkpoint, read_weights
+from mic_det.checkpoint.weights import ALIGNMENT, EXTRAS, LANGUAGE, is_mic_checkpoint, read_weights
 from mic_det.config import known_keys
 from mic_det.errors import UserError
 from mic_det.modeling import backbone
@@ -98,6 +98,7 @@ def check_fit(cfg, state, allow_unmatched=False):
     own = (model if is_mic_checkpoint(state) else model.student).state_dict()
     wrong = set(own) ^ set(state) | {name for name in set(own) & set(state) if own[name].shape != state[name].shape}
     optional = tuple(extra for extra in EXTRAS if extra != ALIGNMENT or not cfg.MODEL.MIC.ALIGN.ENABLED)
+    optional += () if cfg.MODEL.LANGUAGE_HEAD.ENABLED else (*LANGUAGE, "language_head.")
     wrong = {name for name in wrong if not name.startswith(optional)}
     check_unmatched(wrong, allow_unmatched, "the checkpoint or the configured model")
 
@@ -108,7 +109,7 @@ def stock_config(cfg, weights):
     Raises:
         UserError: when the student has a backbone that only mic-det registers.
     """
-    if cfg.MODEL.META_ARCHITECTURE == "MaskedConsistencySegmentor":
+    if cfg.MODEL.META_ARCHITECTURE != "MaskedConsistencyDetector":
         return None
     if cfg.MODEL.BACKBONE.NAME in backbone.__all__:
         raise UserError(f"Stock detectron2 has no {cfg.MODEL.BACKBONE.NAME}: use the checkpoint where mic_det is imported.")

@@ -18,6 +18,8 @@ from mic_det.modeling.backbone.pooled import PooledNetwork
 ALIGNMENT = "alignment."
 # Parts of a meta-architecture beside student and teacher, which a run may have or not.
 EXTRAS = (ALIGNMENT, "feature_distance.", "discriminator.", "mask_teacher.")
+# LC-MSM's second decoder, which a trained model can do without.
+LANGUAGE = ("student.language_head.", "teacher.model.language_head.")
 # Where weights come from that detectron2 does not know: (part of the file's name, source).
 SOURCES = (
     ("mit_b", "the folder `pretrained_models` that NVlabs/SegFormer's README links (not `trained_models`)"),
@@ -162,9 +164,13 @@ def load_encoder(backbone, state, file):
 
 
 def with_extras_of(model, state):
-    """(a mic-det state dict with exactly the model's EXTRAS, the model's own where it has none; names of those it has not)."""
-    own = {name: value for name, value in model.state_dict().items() if name.startswith(EXTRAS)}
-    rest = {name: value for name, value in state.items() if name in own or not name.startswith(EXTRAS)}
+    """(a mic-det state dict with exactly the model's EXTRAS, the model's own where it has none; names of those it has not).
+
+    A language decoder that the model has not is left out.
+    """
+    expected = model.state_dict()
+    own = {name: value for name, value in expected.items() if name.startswith(EXTRAS)}
+    rest = {name: value for name, value in state.items() if name in expected or not name.startswith((*EXTRAS, *LANGUAGE))}
     missing = sorted({name.split(".")[0] for name in own.keys() - rest.keys()})
     if missing:
         logger.info("The checkpoint has no %s.", " and no ".join(missing))

@@ -58,8 +58,17 @@ def is_labelled(name):
     return name in DatasetCatalog.list() and hasattr(MetadataCatalog.get(name), "unchecked")
 
 
-def has_label_images(name):
-    return name in DatasetCatalog.list() and MetadataCatalog.get(name).get("evaluator_type") == "sem_seg"
+def kind_of(name):
+    """Detectron2's evaluator_type of a registered dataset: coco, sem_seg or classification; None for others."""
+    return MetadataCatalog.get(name).get("evaluator_type") if name in DatasetCatalog.list() else None
+
+
+def check_image_classes(name):
+    """Count the images of every class."""
+    records = load_labelled(name)
+    classes = list(MetadataCatalog.get(name).thing_classes)
+    counts = Counter((classes[record["label"]], "images") for record in records)
+    return DatasetCheck(name, classes, len(records), counts, columns=("images",), records=records)
 
 
 def check_label_images(name):
@@ -86,8 +95,10 @@ def check_dataset(name, decode=False):
     Raises:
         UserError: when it cannot be read at all.
     """
-    if has_label_images(name):
+    if kind_of(name) == "sem_seg":
         result = check_label_images(name)
+    elif kind_of(name) == "classification":
+        result = check_image_classes(name)
     elif not is_labelled(name):
         records = load_unlabelled(name)
         result = DatasetCheck(name, [], len(records), records=records)

@@ -12,8 +12,8 @@ from mic_det.checkpoint.weights import ALIGNMENT
 
 
 def is_common(cfg):
-    """Whether a run begins as the source-only run does: LC-MSM trains its second decoder from the start."""
-    return cfg.MODEL.MIC.BURN_IN > 0 and not cfg.MODEL.LANGUAGE_HEAD.ENABLED
+    """Whether a run begins as the source-only run does: LC-MSM's second decoder and SDAT's optimizer are there from the start."""
+    return cfg.MODEL.MIC.BURN_IN > 0 and not cfg.MODEL.LANGUAGE_HEAD.ENABLED and cfg.SOLVER.SAM_RHO == 0
 
 
 def share(source_folder, folder, iterations):

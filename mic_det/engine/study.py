@@ -24,6 +24,7 @@ SUFFIXES = {
     "source_only": "_source_only",
     "mean_teacher": "_mean_teacher",
     "sada": "_sada",
+    "sdat": "_sdat",
     "mic": "_mic",
     "mic_sada": "",
     "daformer": "_daformer",

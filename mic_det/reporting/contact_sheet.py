@@ -1,4 +1,4 @@
-"""One picture of many images with their boxes."""
+"""One picture of many images with their boxes, labels or classes."""
 
 import cv2
 import numpy as np
@@ -14,13 +14,16 @@ COLUMNS = 4
 
 
 def tile(record, names):
-    """One image with its boxes or labels, TILE pixels wide; grey when it cannot be read. RGB."""
+    """One image with its boxes, labels or class, TILE pixels wide; grey when it cannot be read. RGB."""
     image = cv2.imread(record["file_name"])
     if image is None:
         return np.full((TILE * 3 // 4, TILE, 3), 128, np.uint8)
     if "sem_seg_file_name" in record:
         drawn = label_overlay(image[..., ::-1], record["sem_seg_file_name"], default_colours(len(names)))
         return cv2.resize(drawn, (TILE, round(TILE * image.shape[0] / image.shape[1])), interpolation=cv2.INTER_AREA)
+    if "label" in record:
+        square = np.ascontiguousarray(cv2.resize(image, (TILE, TILE))[..., ::-1])
+        return cv2.putText(square, names[record["label"]], (8, TILE - 12), cv2.FONT_HERSHEY_SIMPLEX, 0.9, (255, 255, 0), 2)
     scale = 2 * TILE / image.shape[1]
     image = cv2.resize(image, None, fx=scale, fy=scale)[..., ::-1]
     items = record.get("annotations", [])

@@ -15,6 +15,8 @@ PAIRS = (
     ("mic_sada", "sada"),
     ("mic_sada", "mic"),
     ("oracle", "mic"),
+    ("sdat", "source_only"),
+    ("mic", "sdat"),
     ("daformer", "source_only"),
     ("mic_daformer", "source_only"),
     ("mic_daformer", "daformer"),
@@ -61,6 +63,21 @@ def main_table(results):
     return tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
 
 
+def best_table(results):
+    """What choosing every run's checkpoint by the test labels would report."""
+    metric = names_in(results[0]).headline
+    rows = []
+    for method in ordered(results, "method"):
+        for model in ordered(results, "model"):
+            row = [method, model]
+            for test in ordered(results, "test"):
+                runs = select(results, method=method, model=model, test=test)
+                row.append(spread([run["best"]["value"] for run in runs if run.get("best")]))
+            rows.append(row)
+    headers = ["method", "model", *(f"{test} {metric}" for test in ordered(results, "test"))]
+    return tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
+
+
 def class_table(results, test, model):
     runs = select(results, test=test, model=model)
     names = names_in(runs[0])
@@ -98,6 +115,15 @@ def join_blocks(parts):
     return text + "\n"
 
 
+def best_section(results):
+    return [
+        "## Best checkpoint, selected by target labels",
+        "The best of each run's evaluations. Unsupervised adaptation has no labels to select by: these figures are only for "
+        "comparison with papers that report them.",
+        best_table(results),
+    ]
+
+
 def study_report(title, results, conditions):
     """Markdown text.
 
@@ -114,6 +140,7 @@ def study_report(title, results, conditions):
         *(f"* {line}" for line in differences),
         f"## Classes, {target}, {model}",
         class_table(results, target, model),
+        *(best_section(results) if any(run.get("best") for run in results) else []),
         "## Conditions",
         *(f"* {condition}" for condition in conditions),
     ]

@@ -8,7 +8,7 @@ from mic_det.reporting import report
 
 
 def read_results(folder, method, test_names=None):
-    """Results of a run's last evaluation, as summary.json and reports list them.
+    """Results of a run's last evaluation, as summary.json and reports list them, each with `best_of` earlier ones.
 
     Args:
         folder: OUTPUT_DIR.
@@ -25,9 +25,41 @@ def read_results(folder, method, test_names=None):
             "iterations": entry["iteration"],
             **{name: entry[name] for name in names_in(entry).overall},
             names_in(entry).class_key: per_class(entry, names_in(entry).per_class),
+            "best": best_of(entries, entry),
         }
         for entry in entries
         if entry["iteration"] == last
+    ]
+
+
+def best_of(entries, last):
+    """{"value", "iterations"} of the evaluation with the best headline metric, chosen by the test labels; None if there is one.
+
+    Args:
+        entries: of evaluation.json.
+        last: the entry whose model and dataset are meant.
+    """
+    metric = names_in(last).headline
+    own = [entry for entry in entries if all(entry[key] == last[key] for key in ("model", "dataset"))]
+    valued = [entry for entry in own if entry[metric] is not None]
+    if len(own) < 2 or not valued:
+        return None
+    best = max(valued, key=lambda entry: entry[metric])
+    return {"value": best[metric], "iterations": best["iteration"]}
+
+
+def best_note(results):
+    """A list with a sentence on what choosing a checkpoint by test labels would report, or an empty one."""
+    found = [
+        f"{run['best']['value']:.1f} ({run['model']} on {run['test']}, after {run['best']['iterations']} iterations)"
+        for run in results
+        if run["best"]
+    ]
+    if not found:
+        return []
+    return [
+        f"The table is the last checkpoint's. Best {names_in(results[0]).headline} of all evaluations, chosen by test labels, "
+        f"which unsupervised adaptation does not have: {'; '.join(found)}."
     ]
 
 
@@ -53,7 +85,7 @@ def write_run_report(task, cfg, model):
     page = folder / "report.html"
     source, target = ", ".join(cfg.DATASETS.TRAIN), ", ".join(cfg.DATASETS.TARGET) or "no target"
     subtitle = f"{source} to {target}; seed {cfg.SEED}; {cfg.SOLVER.MAX_ITER} iterations."
-    report.write_report(page, name, subtitle, results, sections, task.notes(cfg))
+    report.write_report(page, name, subtitle, results, sections, [*task.notes(cfg), *best_note(results)])
     return page
 
 

@@ -47,6 +47,18 @@ class Task(ABC):
     def gallery(self, cfg, model, path, source=None, truth=None, count=24):
         """Write an HTML gallery of pseudo-labels, see `reporting.gallery.write_gallery`; returns names of unreadable files."""
 
+    @abstractmethod
+    def predict(self, cfg, model, source, output, min_score=0.5, flat=False):
+        """Run a trained model on an image, a folder or a video and write what it says to the folder `output`.
+
+        Args:
+            min_score: least score of boxes that are drawn.
+            flat: write all label images of a kind to one folder.
+
+        Returns:
+            (number of images or frames, names of unreadable files).
+        """
+
     def sections(self, cfg, folder):
         """Further sections of a run's report, made from what its last evaluation left in `folder`."""
         return []

@@ -8,6 +8,7 @@ from mic_det.data import classification as data
 from mic_det.data.classification_mapper import ClassificationMapper
 from mic_det.evaluation.images import ClassEvaluator
 from mic_det.evaluation.metrics import IMAGES
+from mic_det.inference import predict_classes
 from mic_det.reporting import class_pictures, report
 from mic_det.reporting.class_gallery import write_class_gallery
 
@@ -49,6 +50,9 @@ class ClassificationTask(Task):
 
     def gallery(self, cfg, model, path, source=None, truth=None, count=24):
         return write_class_gallery(cfg, model, path, source, truth, count)
+
+    def predict(self, cfg, model, source, output, min_score=0.5, flat=False):
+        return predict_classes(cfg, model, source, output)
 
     def sections(self, cfg, folder):
         if num_classes(cfg) > MOST_CLASSES:

@@ -10,6 +10,7 @@ from mic_det.data import detection as data
 from mic_det.evaluation.coco import BoxEvaluator
 from mic_det.evaluation.matching import match_all
 from mic_det.evaluation.metrics import BOXES
+from mic_det.inference import predict_boxes
 from mic_det.reporting import pictures, report
 from mic_det.reporting.gallery import write_gallery
 
@@ -49,6 +50,9 @@ class DetectionTask(Task):
 
     def gallery(self, cfg, model, path, source=None, truth=None, count=24):
         return write_gallery(cfg, model, path, source, truth, count)
+
+    def predict(self, cfg, model, source, output, min_score=0.5, flat=False):
+        return predict_boxes(cfg, model, source, output, min_score)
 
     def sections(self, cfg, folder):
         """What is right, wrong and missed, from the COCO results of the first evaluated model."""

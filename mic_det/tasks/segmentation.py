@@ -9,6 +9,7 @@ from mic_det.data import segmentation as data
 from mic_det.data.semantic_mapper import SegmentationTestMapper
 from mic_det.evaluation.metrics import PIXELS
 from mic_det.evaluation.pixels import PixelEvaluator
+from mic_det.inference import predict_labels
 from mic_det.language import open_bank
 from mic_det.reporting import report, semantic_pictures
 from mic_det.reporting.semantic_gallery import write_semantic_gallery
@@ -47,6 +48,9 @@ class SegmentationTask(Task):
 
     def gallery(self, cfg, model, path, source=None, truth=None, count=24):
         return write_semantic_gallery(cfg, model, path, source, truth, count)
+
+    def predict(self, cfg, model, source, output, min_score=0.5, flat=False):
+        return predict_labels(cfg, model, source, output, flat)
 
     def sections(self, cfg, folder):
         return report.confusion_sections(Path(folder), cfg.TEST.MODELS[0], cfg.DATASETS.TEST, "pixels")

@@ -153,6 +153,10 @@ def test_a_run_leaves_results_and_a_report(tiny_cls_cfg, tmp_path):
     page = (tmp_path / "run/report.html").read_text()
     assert "Confusion of the student on toycity_cls_foggy_val" in page
     assert "teacher: " in page and "truth: " in page
+    best = max(e["top1"] for e in entries if (e["model"], e["dataset"]) == ("student", "toycity_cls_foggy_val"))
+    assert (
+        "chosen by test labels, which unsupervised adaptation does not have" in page and f"{best:.1f} (student on toycity" in page
+    )
 
 
 def test_pictures_repeat_and_leave_the_mode_alone(tiny_cls_cfg):

@@ -9,6 +9,7 @@ from detectron2.modeling import META_ARCH_REGISTRY, build_model
 
 import mic_det
 from mic_det.adaptation import AdaptationBatch
+from mic_det.checkpoint.weights import load_weights
 from mic_det.errors import UserError
 from mic_det.modeling.decode_head.base import DecodeHead
 from mic_det.modeling.decode_head.language import LanguageHead, SpatialBlock, TextEmbeddings, cosine_scores
@@ -208,3 +209,16 @@ def test_embeddings_do_not_share_memory_with_the_bank():
     text = TextEmbeddings(bank, 2)
     bank.zero_()
     assert text.bank.any()
+
+
+def test_a_trained_model_can_do_without_its_language_decoder(tiny_seg_cfg, tmp_path):
+    model = build_model(tiny_seg_cfg(*LCMSM)).eval()
+    torch.save({"model": model.state_dict()}, tmp_path / "lcmsm.pth")
+    plain = build_model(tiny_seg_cfg()).eval()
+    load_weights(plain, str(tmp_path / "lcmsm.pth"))
+    inputs = [{"image": samples(1, False, 3)[0]["image"]}]
+    with torch.no_grad():
+        assert torch.equal(plain(inputs)[0]["sem_seg"], model(inputs)[0]["sem_seg"])
+    with pytest.raises(UserError, match="does not fit the configured model"):  # but it is not invented
+        torch.save({"model": plain.state_dict()}, tmp_path / "plain.pth")
+        load_weights(model, str(tmp_path / "plain.pth"))

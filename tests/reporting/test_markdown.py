@@ -39,3 +39,11 @@ def test_report():
     text = study_report("A study", RESULTS, ["One condition."])
     assert "| mic         | teacher | 32.3 ± 1.5" in text and "* One condition." in text
     assert "| mic         | 32.3 ± 1.5 | -       |" in text
+
+
+def test_the_best_checkpoint_is_reported_apart():
+    runs = [{**result("mic", seed, 30.0), "best": {"value": 33.0 + seed, "iterations": 5}} for seed in (1, 2)]
+    text = study_report("A study", runs, [])
+    section = text.split("## Best checkpoint, selected by target labels")[1]
+    assert "| mic      | teacher | 34.5 ± 0.7" in section and "only for comparison" in section
+    assert "Best checkpoint" not in study_report("A study", RESULTS, [])

@@ -10,8 +10,8 @@ from tqdm import tqdm
 from mic_det.data.catalog import class_names
 from mic_det.data.label_ids import CITYSCAPES_IDS, CLASSES
 from mic_det.data.semantic_mapper import SegmentationTestMapper
-from mic_det.engine.predict import VIDEO_SUFFIXES, find_images, redraw_video
 from mic_det.errors import UserError
+from mic_det.inference.inputs import find_images, is_video, redraw_video
 from mic_det.reporting.semantic_pictures import colour_labels, colours_of, overlay
 
 LABEL_IDS = np.full(256, 0, dtype=np.uint8)
@@ -69,7 +69,7 @@ def predict_labels(cfg, model, source, output, flat=False):
     """
     output, predictor, colours = Path(output), LabelPredictor(cfg, model), colours_of(cfg)
     names = class_names(cfg.DATASETS.TRAIN[0], cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES)
-    if Path(source).suffix.lower() in VIDEO_SUFFIXES:
+    if is_video(source):
         output.mkdir(parents=True, exist_ok=True)
 
         def draw(frame):

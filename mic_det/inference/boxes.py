@@ -1,4 +1,4 @@
-"""Running a trained model on images, folders and videos."""
+"""Running a trained detector on images, folders and videos."""
 
 import json
 from pathlib import Path
@@ -12,11 +12,9 @@ from tqdm import tqdm
 
 from mic_det.config import num_classes
 from mic_det.data.catalog import class_names
-from mic_det.data.coco import IMAGE_SUFFIXES, read_folder
 from mic_det.errors import UserError
+from mic_det.inference.inputs import find_images, is_video, redraw_video
 from mic_det.reporting.drawing import draw_instances
-
-VIDEO_SUFFIXES = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"}
 
 
 class Predictor:
@@ -37,18 +35,7 @@ class Predictor:
         return self.model([{"image": tensor, "height": height, "width": width}])[0]["instances"].to("cpu")
 
 
-def find_images(path):
-    path = Path(path)
-    if path.is_dir():
-        return [Path(record["file_name"]) for record in read_folder(path)]
-    if not path.is_file():
-        raise UserError(f"--input {path} does not exist.")
-    if path.suffix.lower() not in IMAGE_SUFFIXES:
-        raise UserError(f"--input {path} is neither an image nor a video nor a folder.")
-    return [path]
-
-
-def predict(cfg, model, source, output, min_score=0.5):
+def predict_boxes(cfg, model, source, output, min_score=0.5):
     """Draw detections and write them as COCO results to `<output>/detections.json`.
 
     Args:
@@ -65,7 +52,7 @@ def predict(cfg, model, source, output, min_score=0.5):
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)
     predictor, names = Predictor(cfg, model), class_names(cfg.DATASETS.TRAIN[0], num_classes(cfg))
-    run = predict_video if Path(source).suffix.lower() in VIDEO_SUFFIXES else predict_images
+    run = predict_video if is_video(source) else predict_images
     detections, images, unreadable = run(predictor, source, output, names, min_score)
     if not images:
         raise UserError(f"Nothing in {source} could be read.")
@@ -109,30 +96,3 @@ def predict_video(predictor, source, output, names, min_score):
 
     redraw_video(source, output / f"{Path(source).stem}.mp4", draw)
     return detections, frames, []
-
-
-def redraw_video(source, target, draw):
-    """Write a video whose frames are `draw(frame)`, BGR uint8 in and out. Returns the number of frames.
-
-    Raises:
-        UserError: when `source` cannot be opened.
-    """
-    capture = cv2.VideoCapture(str(source))
-    if not capture.isOpened():
-        raise UserError(f"--input {source} cannot be opened as a video.")
-    count, writer = 0, None
-    rate = capture.get(cv2.CAP_PROP_FPS) or 25
-    with tqdm(total=int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) or None, unit="frame", disable=None) as progress:
-        while True:
-            found, frame = capture.read()
-            if not found:
-                break
-            picture = np.ascontiguousarray(draw(frame))
-            writer = writer or cv2.VideoWriter(str(target), cv2.VideoWriter_fourcc(*"mp4v"), rate, picture.shape[1::-1])
-            writer.write(picture)
-            count += 1
-            progress.update()
-    capture.release()
-    if writer:
-        writer.release()
-    return count

@@ -1,0 +1,7 @@
+"""Trained models on images, folders and videos: what tools/predict.py writes."""
+
+from .boxes import predict_boxes
+from .classes import predict_classes
+from .labels import predict_labels
+
+__all__ = ["predict_boxes", "predict_classes", "predict_labels"]

@@ -1,0 +1,53 @@
+"""Running a trained classifier on images and folders."""
+
+import csv
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from mic_det.config import num_classes
+from mic_det.data.catalog import class_names
+from mic_det.data.classification_mapper import ClassificationMapper
+from mic_det.errors import UserError
+from mic_det.inference.inputs import find_images, is_video
+
+
+@torch.inference_mode()
+def predict_classes(cfg, model, source, output):
+    """Write `<output>/predictions.csv`: file, class and score of every image, best class first, as many as there are up to 5.
+
+    Args:
+        source: an image or a folder of images.
+
+    Returns:
+        (number of images, names of unreadable files).
+
+    Raises:
+        UserError: when the input does not exist, is of no known kind, or nothing in it can be read.
+    """
+    if is_video(source):
+        raise UserError(f"--input {source} is a video: a classifier takes an image or a folder of images.")
+    names = class_names(cfg.DATASETS.TRAIN[0], num_classes(cfg))
+    mapper, rows, unreadable = ClassificationMapper(cfg, random=False), [], []
+    model.eval()
+    for file in tqdm(find_images(source), unit="image", disable=None):
+        image = cv2.imread(str(file))
+        if image is None:
+            unreadable.append(str(file))
+            continue
+        image = image[..., ::-1] if cfg.INPUT.FORMAT == "RGB" else image
+        scores, classes = model([{"image": mapper.prepare(np.ascontiguousarray(image))}])[0]["scores"].topk(min(5, len(names)))
+        best = zip(classes.tolist(), scores.tolist(), strict=True)
+        rows.append([str(file), *(value for index, score in best for value in (names[index], f"{score:.4f}"))])
+    if not rows:
+        raise UserError(f"Nothing in {source} could be read.")
+    Path(output).mkdir(parents=True, exist_ok=True)
+    with (Path(output) / "predictions.csv").open("w", newline="") as table:
+        writer = csv.writer(table)
+        count = (len(rows[0]) - 1) // 2
+        writer.writerow(["file", *(f"{kind} {rank}" for rank in range(1, count + 1) for kind in ("class", "score"))])
+        writer.writerows(rows)
+    return len(rows), unreadable
