@@ -3,7 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help setup lint test demo demo-seg study study-seg benchmark clean
+STEPS := toycity_mic toycity toycity_seg_mic_daformer toycity_seg_lcmsm_random toycity_cls_mic
+
+.PHONY: help setup lint test demo demo-seg study benchmark clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 20
@@ -31,17 +33,17 @@ demo: setup  ## clear streets to fog in about nine minutes on two CPU cores
 demo-seg: setup  ## the same for segmentation, synthetic to real streets
 	$(BIN)/python tools/demo.py --task segmentation
 
-study: setup  ## six methods, three seeds on ToyCity (about three hours on two cores)
+study: setup  ## every offline benchmark, all methods, three seeds: rewrites benchmarks/*.md (about a day on two cores)
 	$(BIN)/python datasets/prepare_toycity.py --root datasets/toycity
-	$(BIN)/python tools/study.py --benchmark toycity --jobs 2 --report benchmarks/toycity_detection.md
-
-study-seg: setup  ## segmentation: five methods, three seeds on ToyCity (about three hours on two cores)
 	$(BIN)/python datasets/prepare_toycity_seg.py --root datasets
-	$(BIN)/python tools/study.py --benchmark toycity_seg --jobs 2 --report benchmarks/toycity_segmentation.md
+	$(BIN)/python datasets/prepare_toycity_cls.py --root datasets
+	$(BIN)/python tools/study.py --benchmark all --jobs 2
 
-benchmark: setup  ## time of one training step and its parts
+benchmark: setup  ## time of one training step and its parts, for every task
 	$(BIN)/python datasets/prepare_toycity.py --root datasets/toycity
-	$(BIN)/python tools/benchmark.py --config-file configs/toycity_mic.yaml
+	$(BIN)/python datasets/prepare_toycity_seg.py --root datasets
+	$(BIN)/python datasets/prepare_toycity_cls.py --root datasets
+	for name in $(STEPS); do $(BIN)/python tools/benchmark.py --config-file configs/$$name.yaml; done
 
 clean:  ## remove build products; keeps output/ and datasets/
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis .coverage

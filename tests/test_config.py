@@ -12,7 +12,8 @@ from tests.conftest import REPOSITORY
 
 CONFIGS = sorted((REPOSITORY / "configs").glob("*.yaml"))
 SEGMENTATION = [path for path in CONFIGS if "_seg_" in path.stem]
-DETECTION = [path for path in CONFIGS if path not in SEGMENTATION]
+CLASSIFICATION = [path for path in CONFIGS if "_cls_" in path.stem]
+DETECTION = [path for path in CONFIGS if path not in (*SEGMENTATION, *CLASSIFICATION)]
 
 
 def test_every_key_of_ours_is_read_somewhere_and_has_a_comment():
@@ -30,7 +31,7 @@ def test_every_config_loads_is_short_and_writes_to_its_own_folder(path):
     cfg = mic_det.load_config(path)
     assert f"output/{path.stem}" == cfg.OUTPUT_DIR
     assert len(path.read_text().splitlines()) <= 30
-    adapts = "source_only" not in path.stem and "oracle" not in path.stem
+    adapts = not path.stem.endswith(("source_only", "oracle"))
     assert bool(cfg.DATASETS.TARGET) == adapts
 
 
@@ -50,14 +51,56 @@ def test_segmentation_methods_are_what_their_names_say(path):
     method = path.stem.split("_seg_")[1]
     mic, adapts = cfg.MODEL.MIC, method not in ("source_only", "oracle")
     assert cfg.MODEL.META_ARCHITECTURE == "MaskedConsistencySegmentor"
-    assert (mic.STUDENT == "HRDA") == (method in ("hrda", "mic_hrda", "reference"))
-    assert not adapts or (mic.LOSS_WEIGHT > 0) == (method.startswith(("mic_", "mt_")) or method == "reference")
+    assert (mic.STUDENT == "HRDA") == (method in ("hrda", "mic_hrda", "reference", "lcmsm_hrda"))
+    lcmsm = method.startswith("lcmsm") and method != "lcmsm_baseline"
+    assert not adapts or (mic.LOSS_WEIGHT > 0) == (method.startswith(("mic_", "mt_")) or method == "reference" or lcmsm)
+    assert cfg.MODEL.LANGUAGE_HEAD.ENABLED == lcmsm and (not lcmsm or mic.MASK.IMAGES == "source_and_mixed")
+    assert cfg.TEST.SEM_SEG.DECODER == "plain"
     assert (mic.MASK.RATIO > 0) == (not method.startswith("mt_"))
-    assert any(mic.REFERENCE.values()) == (method == "reference")
+    assert any(mic.REFERENCE.values()) == method.endswith("reference")
     assert (mic.ADVERSARIAL.WEIGHT > 0) == method.endswith("advseg") and (mic.ENTROPY.WEIGHT > 0) == method.endswith("minent")
     assert (not method.endswith(("advseg", "minent"))) == mic.MIX.ENABLED
     for name in (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TARGET, *cfg.DATASETS.TEST):
         assert name in DatasetCatalog.list(), name
+
+
+@pytest.mark.parametrize("path", CLASSIFICATION, ids=lambda path: path.stem)
+def test_classification_methods_are_what_their_names_say(path):
+    cfg = mic_det.load_config(path)
+    method = path.stem.split("_cls_")[1].removeprefix("r101_")
+    mic, adapts = cfg.MODEL.MIC, method not in ("source_only", "oracle")
+    assert cfg.MODEL.META_ARCHITECTURE == "MaskedConsistencyClassifier" and mic.STUDENT == "ImageClassifier"
+    assert (cfg.SOLVER.SAM_RHO > 0) == adapts and not adapts or mic.CDAN.WEIGHT == mic.MCC.WEIGHT == 1
+    assert not adapts or (mic.LOSS_WEIGHT > 0) == (method != "sdat")
+    assert any(mic.REFERENCE.values()) == (method == "reference")
+
+
+def test_lcmsm_has_the_released_values():
+    for source, ratio, block, share in (("gta", 0.5, 32, 0.75), ("synthia", 0.7, 64, 0.7)):
+        cfg = mic_det.load_config(REPOSITORY / f"configs/{source}2cs_seg_lcmsm.yaml")
+        mic = cfg.MODEL.MIC
+        assert (mic.MASK.RATIO, mic.MASK.BLOCK_SIZE, mic.FEATURE_DISTANCE.MIN_RATIO) == (ratio, block, share)
+        assert (cfg.SOLVER.MAX_ITER, cfg.MODEL.SEM_SEG_HEAD.CONVS_DIM, cfg.SOLVER.POLY_LR_POWER) == (60000, 512, 1.0)
+        assert cfg.TEST.SEM_SEG.WINDOW == (512, 512) and cfg.TEST.SEM_SEG.WINDOW_STRIDE == (256, 256)
+        assert not any(cfg.INPUT.SEM_SEG.TARGET_MARGINS) and cfg.MODEL.LANGUAGE_HEAD.TEMPERATURE == 0.07
+        baseline = mic_det.load_config(REPOSITORY / f"configs/{source}2cs_seg_lcmsm_baseline.yaml")
+        compare(cfg, baseline, {"MODEL.LANGUAGE_HEAD.ENABLED", "MODEL.MIC.LOSS_WEIGHT"})
+        compare(cfg, mic_det.load_config(REPOSITORY / f"configs/{source}2cs_seg_lcmsm_no_text.yaml"), {"MODEL.LANGUAGE_HEAD"})
+
+
+def test_mic_on_sdat_has_the_published_values():
+    for name, iterations, temperature, weight, batch in (
+        ("visda_cls_mic", 15000, 2.0, "teacher_score", 32),
+        ("visda_cls_r101_mic", 30000, 3.0, "none", 32),
+        ("officehome_Pr2Ar_cls_mic", 30000, 2.0, "teacher_score", 24),
+    ):
+        cfg = mic_det.load_config(REPOSITORY / f"configs/{name}.yaml")
+        mic, solver = cfg.MODEL.MIC, cfg.SOLVER
+        assert (solver.MAX_ITER, mic.MCC.TEMPERATURE, mic.PSEUDO_LABELS.WEIGHT) == (iterations, temperature, weight)
+        assert (solver.IMS_PER_BATCH, solver.TARGET_IMS_PER_BATCH, solver.SAM_RHO) == (batch, batch, 0.02)
+        assert (mic.TEACHER.ALPHA, mic.TEACHER.RAMP, mic.MASK.RATIO, mic.AUGMENT.JITTER) == (0.9, True, 0.7, 0.2)
+        assert 4 * mic.MASK.BLOCK_SIZE == cfg.INPUT.CLASSIFICATION.CROP == 224
+        assert cfg.INPUT.CLASSIFICATION.RANDOM_RESIZED_CROP == name.startswith("officehome")
 
 
 def test_mic_on_hrda_has_the_published_values():

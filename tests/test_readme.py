@@ -148,15 +148,25 @@ def test_bring_your_own_detector(my_package, tiny_cfg):
     assert len(model.eval()([sample(labelled=False)])[0]["instances"]) == 32
 
 
+def table(header):
+    """Rows of the table that begins with `header`."""
+    return README[README.index(header) :].split("\n\n")[0].splitlines()[2:]
+
+
 def test_every_file_and_config_that_the_readme_names_exists():
     for path in re.findall(r"\]\((?!http|#)([^)#]+)", README):
         assert (REPOSITORY / path).exists(), path
-    table = README[README.index("| transfer | config") : README.index("| method | suffix")]
-    for row in table.splitlines()[2:]:
+    for row in table("| transfer | config"):
         cells = re.findall(r"`([^`]+)`", row)
         stems = [cell for cell in cells if not cell.startswith("_")]
         for stem in stems:
             for suffix in ["", *cells[-1].split()]:
                 assert (REPOSITORY / f"configs/{stem}{suffix}.yaml").exists(), f"{stem}{suffix}"
+    for row in [*table("| transfer | `configs/` | methods | mIoU"), *table("| transfer | `configs/` | methods |\n")]:
+        stem, methods = row.split("|")[2].split("`")[1], re.findall(r"`([a-z_ ]+)`", row.split("|")[3].split(" but ")[0])
+        for method in " ".join(methods).split():
+            assert (REPOSITORY / f"configs/{stem.replace('*', method)}.yaml").exists(), f"{stem} {method}"
+    for suffix in " ".join(re.findall(r"`((?:_\w+ ?)+)`", "".join(table("| method | task |")))).split():
+        assert list((REPOSITORY / "configs").glob(f"*{suffix}.yaml")), suffix
     for name in re.findall(r"`(cs2foggy_\w+)`", README):
         assert (REPOSITORY / f"configs/{name}.yaml").exists(), name

@@ -1,6 +1,7 @@
 """Several methods under equal conditions: what the demo and the studies run."""
 
 import datetime
+import logging
 import os
 import platform
 import subprocess
@@ -19,6 +20,7 @@ from mic_det.reporting.report import read_lines
 from mic_det.reporting.run_report import read_results, write_summary
 from mic_det.tasks import task_of
 
+logger = logging.getLogger(__name__)
 REPOSITORY = Path(__file__).resolve().parents[2]
 SUFFIXES = {
     "source_only": "_source_only",
@@ -38,6 +40,14 @@ SUFFIXES = {
     "oracle": "_oracle",
 }
 NOT_ADAPTING = ("source_only", "oracle")
+# The benchmarks that can be run offline, by the stem of their configs, and their reports in benchmarks/.
+REPORTS = {
+    "toycity": "toycity_detection.md",
+    "toycity_seg": "toycity_segmentation.md",
+    "toycity_cls": "toycity_classification.md",
+    "camvid_day2dusk": "camvid_detection.md",
+    "camvid_seg": "camvid_segmentation.md",
+}
 
 
 def config_file(stem, method):
@@ -153,6 +163,17 @@ def conditions(stem, methods, seeds, overrides=()):
         f"{machine()}.",
         f"Command: `{' '.join(['python', 'tools/study.py', *sys.argv[1:]])}`.",
     ]
+
+
+def is_prepared(stem):
+    """Whether a benchmark's datasets are on this machine; the log says what is missing."""
+    cfg = load_config(config_file(stem, methods_of(stem)[-1]))
+    try:
+        task_of(cfg).check_datasets(cfg)
+    except UserError as error:
+        logger.warning("%s is left out: %s", stem, error)
+        return False
+    return True
 
 
 def run_study(stem, methods, output, seeds, report, overrides=(), jobs=1):
