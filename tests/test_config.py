@@ -54,7 +54,7 @@ def test_segmentation_methods_are_what_their_names_say(path):
     assert (mic.STUDENT == "HRDA") == (method in ("hrda", "mic_hrda", "reference", "lcmsm_hrda"))
     lcmsm = method.startswith("lcmsm") and method != "lcmsm_baseline"
     assert not adapts or (mic.LOSS_WEIGHT > 0) == (method.startswith(("mic_", "mt_")) or method == "reference" or lcmsm)
-    assert cfg.MODEL.LANGUAGE_HEAD.ENABLED == lcmsm and (not lcmsm or mic.MASK.IMAGES == "source_and_mixed")
+    assert lcmsm == cfg.MODEL.LANGUAGE_HEAD.ENABLED and (not lcmsm or mic.MASK.IMAGES == "source_and_mixed")
     assert cfg.TEST.SEM_SEG.DECODER == "plain"
     assert (mic.MASK.RATIO > 0) == (not method.startswith("mt_"))
     assert any(mic.REFERENCE.values()) == method.endswith("reference")
@@ -70,7 +70,7 @@ def test_classification_methods_are_what_their_names_say(path):
     method = path.stem.split("_cls_")[1].removeprefix("r101_")
     mic, adapts = cfg.MODEL.MIC, method not in ("source_only", "oracle")
     assert cfg.MODEL.META_ARCHITECTURE == "MaskedConsistencyClassifier" and mic.STUDENT == "ImageClassifier"
-    assert (cfg.SOLVER.SAM_RHO > 0) == adapts and not adapts or mic.CDAN.WEIGHT == mic.MCC.WEIGHT == 1
+    assert (cfg.SOLVER.SAM_RHO > 0) == adapts and mic.CDAN.WEIGHT == mic.MCC.WEIGHT == 1
     assert not adapts or (mic.LOSS_WEIGHT > 0) == (method != "sdat")
     assert any(mic.REFERENCE.values()) == (method == "reference")
 
@@ -79,7 +79,7 @@ def test_lcmsm_has_the_released_values():
     for source, ratio, block, share in (("gta", 0.5, 32, 0.75), ("synthia", 0.7, 64, 0.7)):
         cfg = mic_det.load_config(REPOSITORY / f"configs/{source}2cs_seg_lcmsm.yaml")
         mic = cfg.MODEL.MIC
-        assert (mic.MASK.RATIO, mic.MASK.BLOCK_SIZE, mic.FEATURE_DISTANCE.MIN_RATIO) == (ratio, block, share)
+        assert (ratio, block, share) == (mic.MASK.RATIO, mic.MASK.BLOCK_SIZE, mic.FEATURE_DISTANCE.MIN_RATIO)
         assert (cfg.SOLVER.MAX_ITER, cfg.MODEL.SEM_SEG_HEAD.CONVS_DIM, cfg.SOLVER.POLY_LR_POWER) == (60000, 512, 1.0)
         assert cfg.TEST.SEM_SEG.WINDOW == (512, 512) and cfg.TEST.SEM_SEG.WINDOW_STRIDE == (256, 256)
         assert not any(cfg.INPUT.SEM_SEG.TARGET_MARGINS) and cfg.MODEL.LANGUAGE_HEAD.TEMPERATURE == 0.07
@@ -96,11 +96,11 @@ def test_mic_on_sdat_has_the_published_values():
     ):
         cfg = mic_det.load_config(REPOSITORY / f"configs/{name}.yaml")
         mic, solver = cfg.MODEL.MIC, cfg.SOLVER
-        assert (solver.MAX_ITER, mic.MCC.TEMPERATURE, mic.PSEUDO_LABELS.WEIGHT) == (iterations, temperature, weight)
-        assert (solver.IMS_PER_BATCH, solver.TARGET_IMS_PER_BATCH, solver.SAM_RHO) == (batch, batch, 0.02)
+        assert (iterations, temperature, weight) == (solver.MAX_ITER, mic.MCC.TEMPERATURE, mic.PSEUDO_LABELS.WEIGHT)
+        assert (batch, batch, 0.02) == (solver.IMS_PER_BATCH, solver.TARGET_IMS_PER_BATCH, solver.SAM_RHO)
         assert (mic.TEACHER.ALPHA, mic.TEACHER.RAMP, mic.MASK.RATIO, mic.AUGMENT.JITTER) == (0.9, True, 0.7, 0.2)
         assert 4 * mic.MASK.BLOCK_SIZE == cfg.INPUT.CLASSIFICATION.CROP == 224
-        assert cfg.INPUT.CLASSIFICATION.RANDOM_RESIZED_CROP == name.startswith("officehome")
+        assert name.startswith("officehome") == cfg.INPUT.CLASSIFICATION.RANDOM_RESIZED_CROP
 
 
 def test_mic_on_hrda_has_the_published_values():
