@@ -19,11 +19,21 @@ def spread_scores(core):
     core.teacher.copy_from(core.student)
 
 
+def freeze_statistics(core):
+    """Let batch normalisation use its running statistics: those of a batch depend on how images are grouped."""
+    for module in core.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            module.train = lambda mode=True, module=module: module
+            module.training = False
+
+
 def step(config_file, output, overrides):
     torch.set_num_threads(1)
     trainer = AdaptationTrainer(mic_det.load_config(config_file, overrides))
     if trainer.cfg.MODEL.META_ARCHITECTURE == "MaskedConsistencyDetector":
         spread_scores(trainer.core)
+    if trainer.cfg.MODEL.META_ARCHITECTURE == "MaskedConsistencyClassifier":
+        freeze_statistics(trainer.core)
     with EventStorage() as trainer.storage:
         trainer.run_step()
     gradients = {name: p.grad for name, p in trainer.core.student.named_parameters() if p.grad is not None}

@@ -5,7 +5,7 @@ import torch
 
 from mic_det.engine.launch import launch
 from mic_det.errors import UserError
-from tests.conftest import REPOSITORY, TINY, TINY_SEGMENTATION, run_script
+from tests.conftest import REPOSITORY, TINY, TINY_CLASSIFICATION, TINY_SEGMENTATION, run_script
 
 # No random sampling or masking, which differ between processes, and as many proposals for every image.
 DETERMINISTIC = [
@@ -72,6 +72,17 @@ def test_two_processes_segment_like_one(toycity, tmp_path, sequential):
     two = gradients(tmp_path / "two.pth", "MODEL.MIC.SEQUENTIAL_BACKWARD", sequential, processes=2, **options)
     assert one["means"]["pseudo_quality"] > 0 and "loss_seg_mask" in one["means"] and two["world"] == 2
     assert_same(two, one)
+
+
+@pytest.mark.parametrize("split", [{"processes": 2}, {"overrides": ("SOLVER.ACCUMULATE", 2)}], ids=["processes", "accumulation"])
+def test_a_divided_batch_has_one_ascent(toycity, tmp_path, split):
+    """SAM's direction is that of the whole iteration, and the adversary, which it leaves out, does not stop DDP."""
+    fixed = (*TINY_CLASSIFICATION, "MODEL.MIC.MCC.WEIGHT", 0.0, "MODEL.MIC.MASK.RATIO", 0.0, "MODEL.MIC.AUGMENT.JITTER", 0.0)
+    options = {"config": "toycity_cls_mic", "fixed": (*fixed, "SOLVER.SAM_RHO", 0.5, "OUTPUT_DIR", "nowhere")}
+    one = gradients(tmp_path / "one.pth", **options)
+    other = gradients(tmp_path / "other.pth", *split.get("overrides", ()), processes=split.get("processes", 1), **options)
+    assert {"loss_cdan", "loss_cls_mask"} < set(one["means"])
+    assert_same(other, one)
 
 
 def test_more_gpus_than_there_are_is_one_sentence(monkeypatch):

@@ -6,9 +6,9 @@ import re
 import pytest
 
 from mic_det.engine.demo import DETECTION, ensure_toycity, run_demo
-from mic_det.engine.study import run_study
+from mic_det.engine.study import REPORTS, is_prepared, methods_of, run_study
 from mic_det.errors import UserError
-from tests.conftest import TINY
+from tests.conftest import REPOSITORY, TINY, run_script
 
 SHORT = [*TINY, *("SOLVER.MAX_ITER", 4, "MODEL.MIC.BURN_IN", 2)]
 
@@ -87,3 +87,20 @@ def test_toycity_is_made_once(tmp_path, monkeypatch):
 
     assert ensure_toycity(make) == ensure_toycity(make) == tmp_path
     assert made == [tmp_path]
+
+
+def test_all_means_every_benchmark_that_is_prepared(datasets, caplog):
+    assert (
+        {"toycity", "toycity_cls"} <= {stem for stem in REPORTS if is_prepared(stem)} <= {"toycity", "toycity_seg", "toycity_cls"}
+    )
+    assert "camvid_seg is left out: " in caplog.text and "prepare_camvid_seg.py" in caplog.text
+    assert methods_of("toycity_cls") == ["source_only", "sdat", "mic", "oracle"]
+    assert {path.name for path in (REPOSITORY / "benchmarks").glob("*.md")} <= set(REPORTS.values())
+
+
+def test_the_tool_asks_for_what_it_cannot_know():
+    tool = REPOSITORY / "tools/study.py"
+    run = run_script(tool, "--benchmark", "all", "--methods", "mic", check=False)
+    assert run.returncode == 1 and "runs all methods" in run.stderr
+    run = run_script(tool, "--benchmark", "cs2foggy", check=False)
+    assert run.returncode == 1 and "--report is needed for 'cs2foggy'" in run.stderr
