@@ -67,37 +67,29 @@ def datasets(toycity, monkeypatch):
     return toycity
 
 
-@pytest.fixture
-def tiny_cfg(datasets, tmp_path):
-    """config(*overrides, name="toycity_mic") -> tiny config that writes to a temporary folder."""
+def tiny(default, fixed, folder):
+    """config(*overrides, name=default) -> tiny config that writes to a temporary folder."""
 
-    def build(*overrides, name="toycity_mic"):
-        options = [*TINY, "OUTPUT_DIR", str(tmp_path / "run"), *overrides]
+    def build(*overrides, name=default):
+        options = [*fixed, "OUTPUT_DIR", str(folder / "run"), *overrides]
         return mic_det.load_config(REPOSITORY / f"configs/{name}.yaml", options)
 
     return build
+
+
+@pytest.fixture
+def tiny_cfg(datasets, tmp_path):
+    return tiny("toycity_mic", TINY, tmp_path)
 
 
 @pytest.fixture
 def tiny_seg_cfg(datasets, tmp_path):
-    """config(*overrides, name="toycity_seg_mic_daformer") -> tiny config that writes to a temporary folder."""
-
-    def build(*overrides, name="toycity_seg_mic_daformer"):
-        options = [*TINY_SEGMENTATION, "OUTPUT_DIR", str(tmp_path / "run"), *overrides]
-        return mic_det.load_config(REPOSITORY / f"configs/{name}.yaml", options)
-
-    return build
+    return tiny("toycity_seg_mic_daformer", TINY_SEGMENTATION, tmp_path)
 
 
 @pytest.fixture
 def tiny_cls_cfg(datasets, tmp_path):
-    """config(*overrides, name="toycity_cls_mic") -> tiny config that writes to a temporary folder."""
-
-    def build(*overrides, name="toycity_cls_mic"):
-        options = [*TINY_CLASSIFICATION, "OUTPUT_DIR", str(tmp_path / "run"), *overrides]
-        return mic_det.load_config(REPOSITORY / f"configs/{name}.yaml", options)
-
-    return build
+    return tiny("toycity_cls_mic", TINY_CLASSIFICATION, tmp_path)
 
 
 def run_script(*arguments, check=True, **environment):

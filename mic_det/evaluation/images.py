@@ -1,13 +1,12 @@
 """Accuracy of image classifiers, overall and per class."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import torch
 from detectron2.data import MetadataCatalog
 from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
+
+from mic_det.evaluation.confusion import write_confusion
 
 
 def class_metrics(matrix, classes):
@@ -55,7 +54,5 @@ class ClassEvaluator(DatasetEvaluator):
         for truth, prediction in pairs:
             matrix[truth, prediction] += 1
         if self.output_dir:
-            path = Path(self.output_dir) / "confusion.json"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps({"classes": self.classes, "true_by_predicted": matrix.tolist()}))
+            write_confusion(self.output_dir, self.classes, matrix.tolist())
         return class_metrics(matrix, self.classes)

@@ -1,8 +1,6 @@
 """Mean intersection over union from a confusion matrix."""
 
-import json
 import logging
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,6 +10,7 @@ from detectron2.utils import comm
 
 from mic_det.data.label_ids import CLASSES, SYNTHIA_13, SYNTHIA_16
 from mic_det.data.semantic import read_labels
+from mic_det.evaluation.confusion import write_confusion
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +89,5 @@ class PixelEvaluator(DatasetEvaluator):
         if not comm.is_main_process():
             return None
         if self.output_dir:
-            path = Path(self.output_dir) / "confusion.json"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps({"classes": self.classes, "true_by_predicted": matrix.long().tolist()}))
+            write_confusion(self.output_dir, self.classes, matrix.long().tolist())
         return pixel_metrics(matrix.numpy(), self.classes)

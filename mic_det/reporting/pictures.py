@@ -82,7 +82,7 @@ def pseudo_label_row(cfg, model, sample, names):
     return row, label
 
 
-def masked_views(cfg, model, count=3, seed=0):
+def lessons(cfg, model, count=3, seed=0):
     """Rows of `pseudo_label_row` for a few of the target's images, augmented as in training."""
     records = [record for name in cfg.DATASETS.TARGET for record in load_unlabelled(name)]
     names = class_names(cfg.DATASETS.TRAIN[0], num_classes(cfg))

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 from jinja2 import Environment, PackageLoader, select_autoescape
 
+from mic_det.evaluation.confusion import read_confusion
 from mic_det.evaluation.metrics import names_in
 from mic_det.reporting import errors, figures
 
@@ -87,10 +88,10 @@ def confusion_sections(folder, model, datasets, unit):
     """
     sections = []
     for dataset in datasets:
-        path = folder / "inference" / model / dataset / "confusion.json"
-        if path.is_file():
-            content = json.loads(path.read_text())
-            plot = figures.confusion(content["true_by_predicted"], content["classes"])
+        found = read_confusion(folder / "inference" / model / dataset)
+        if found:
+            classes, matrix = found
+            plot = figures.confusion(matrix, classes)
             note = f"Rows are true classes; shades and numbers are the percent of their {unit} predicted as the column's class."
             title = f"Confusion of the {model} on {dataset}"
             sections.append({"title": title, "note": note, "figures": [embed_figure(plot)]})

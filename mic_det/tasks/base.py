@@ -8,24 +8,28 @@ class Task(ABC):
     """Data, evaluation and pictures of one task; it has no state.
 
     Attributes:
+        data: module with `check_datasets` and `training_data`.
+        pictures: module with `comparison` and `lessons`.
         metrics: MetricNames of its evaluation.
         progress: {label in the log line: logged value}.
         curves: {logged value: title} of the report's curves beside the losses.
         test_batch: images per batch in evaluation.
     """
 
+    data = None
+    pictures = None
     metrics = None
     test_batch = 1
     progress = MappingProxyType({})
     curves = MappingProxyType({})
 
-    @abstractmethod
     def check_datasets(self, cfg):
         """Read every dataset that a run will need. Raises UserError, before training starts, for a wrong one."""
+        self.data.check_datasets(cfg)
 
-    @abstractmethod
     def training_data(self, cfg, labelled):
         """StreamDataset of the source (`labelled`) or the target."""
+        return self.data.training_data(cfg, labelled)
 
     @abstractmethod
     def test_mapper(self, cfg):
@@ -35,13 +39,13 @@ class Task(ABC):
     def evaluator(self, cfg, dataset, folder=None):
         """Detectron2 DatasetEvaluator whose `evaluate` returns {metric: percent} on the main process."""
 
-    @abstractmethod
     def comparison(self, cfg, networks, dataset, count=4):
         """Rows of (caption, RGB image) for the truth and each of {caption: network} on images of a labelled dataset."""
+        return self.pictures.comparison(cfg, networks, dataset, count)
 
-    @abstractmethod
     def lessons(self, cfg, model, count=3, seed=0):
         """Rows of (caption, RGB image): what some target images teach the student just now."""
+        return self.pictures.lessons(cfg, model, count, seed)
 
     @abstractmethod
     def gallery(self, cfg, model, path, source=None, truth=None, count=24):

@@ -19,6 +19,8 @@ MOST_CLASSES = 100  # whose confusion can be read in a picture
 
 
 class ClassificationTask(Task):
+    data = data
+    pictures = class_pictures
     metrics = IMAGES
     test_batch = 32  # all images have one size
     progress = MappingProxyType({"score": "pseudo_score"})
@@ -30,23 +32,11 @@ class ClassificationTask(Task):
         }
     )
 
-    def check_datasets(self, cfg):
-        data.check_datasets(cfg)
-
-    def training_data(self, cfg, labelled):
-        return data.training_data(cfg, labelled)
-
     def test_mapper(self, cfg):
         return ClassificationMapper(cfg, labelled=True, random=False)
 
     def evaluator(self, cfg, dataset, folder=None):
         return ClassEvaluator(dataset, folder)
-
-    def comparison(self, cfg, networks, dataset, count=4):
-        return class_pictures.comparison(cfg, networks, dataset, count)
-
-    def lessons(self, cfg, model, count=3, seed=0):
-        return class_pictures.lessons(cfg, model, count, seed)
 
     def gallery(self, cfg, model, path, source=None, truth=None, count=24):
         return write_class_gallery(cfg, model, path, source, truth, count)

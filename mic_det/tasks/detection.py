@@ -19,6 +19,8 @@ from .watches import PseudoBoxWatch
 
 
 class DetectionTask(Task):
+    data = data
+    pictures = pictures
     metrics = BOXES
     progress = MappingProxyType({"boxes": "source_boxes_per_image", "pseudo": "pseudo_boxes_per_image"})
     curves = MappingProxyType(
@@ -30,23 +32,11 @@ class DetectionTask(Task):
         }
     )
 
-    def check_datasets(self, cfg):
-        data.check_datasets(cfg)
-
-    def training_data(self, cfg, labelled):
-        return data.training_data(cfg, labelled)
-
     def test_mapper(self, cfg):
         return DatasetMapper(cfg, is_train=False)
 
     def evaluator(self, cfg, dataset, folder=None):
         return BoxEvaluator(dataset, folder, cfg.TEST.VOC_METRICS)
-
-    def comparison(self, cfg, networks, dataset, count=4):
-        return pictures.comparison(cfg, networks, dataset, count)
-
-    def lessons(self, cfg, model, count=3, seed=0):
-        return pictures.masked_views(cfg, model, count, seed)
 
     def gallery(self, cfg, model, path, source=None, truth=None, count=24):
         return write_gallery(cfg, model, path, source, truth, count)

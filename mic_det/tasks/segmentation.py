@@ -19,6 +19,8 @@ from .watches import PixelLabelWatch
 
 
 class SegmentationTask(Task):
+    data = data
+    pictures = semantic_pictures
     metrics = PIXELS
     progress = MappingProxyType({"quality": "pseudo_quality"})
     curves = MappingProxyType(
@@ -28,23 +30,11 @@ class SegmentationTask(Task):
         }
     )
 
-    def check_datasets(self, cfg):
-        data.check_datasets(cfg)
-
-    def training_data(self, cfg, labelled):
-        return data.training_data(cfg, labelled)
-
     def test_mapper(self, cfg):
         return SegmentationTestMapper(cfg)
 
     def evaluator(self, cfg, dataset, folder=None):
         return PixelEvaluator(dataset, folder)
-
-    def comparison(self, cfg, networks, dataset, count=4):
-        return semantic_pictures.comparison(cfg, networks, dataset, count)
-
-    def lessons(self, cfg, model, count=3, seed=0):
-        return semantic_pictures.lessons(cfg, model, count, seed)
 
     def gallery(self, cfg, model, path, source=None, truth=None, count=24):
         return write_semantic_gallery(cfg, model, path, source, truth, count)

@@ -1,0 +1,27 @@
+"""The confusion matrix that an evaluation leaves for the report."""
+
+import json
+from pathlib import Path
+
+FILE = "confusion.json"
+
+
+def write_confusion(folder, classes, matrix):
+    """Write `<folder>/confusion.json`.
+
+    Args:
+        classes: K names.
+        matrix: KxK counts, true class by predicted class, as nested lists.
+    """
+    path = Path(folder) / FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"classes": list(classes), "true_by_predicted": matrix}))
+
+
+def read_confusion(folder):
+    """(classes, matrix) of `write_confusion`; None where there is none."""
+    path = Path(folder) / FILE
+    if not path.is_file():
+        return None
+    content = json.loads(path.read_text())
+    return content["classes"], content["true_by_predicted"]
