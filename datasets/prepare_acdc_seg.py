@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from mic_det.data.label_maps import check_labels, finish
-from mic_det.data.semantic_builtin import adverse_images, adverse_pairs
+from mic_det.data.segmentation_builtin import adverse_images, adverse_pairs
 from mic_det.tooling import run_tool
 
 

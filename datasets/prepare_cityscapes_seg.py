@@ -11,8 +11,8 @@ import argparse
 from pathlib import Path
 
 from mic_det.data.label_ids import CITYSCAPES_IDS, train_id_table
+from mic_det.data.label_images import find_images
 from mic_det.data.label_maps import convert_labels, decode_indices, finish
-from mic_det.data.semantic import find_images
 from mic_det.tooling import run_tool
 
 

@@ -2,9 +2,25 @@
 
 from mic_det import modeling
 from mic_det.config import add_mic_config, load_config
-from mic_det.data import register_builtin, register_coco, register_folder, register_segmentation
+from mic_det.data import (
+    register_builtin,
+    register_class_folders,
+    register_coco,
+    register_folder,
+    register_image_list,
+    register_segmentation,
+)
 
 __version__ = "0.1.0"
-__all__ = ["add_mic_config", "load_config", "modeling", "register_coco", "register_folder", "register_segmentation"]
+__all__ = [
+    "add_mic_config",
+    "load_config",
+    "modeling",
+    "register_class_folders",
+    "register_coco",
+    "register_folder",
+    "register_image_list",
+    "register_segmentation",
+]
 
 register_builtin()

@@ -2,6 +2,7 @@
 
 from .alignment import DomainFeatures, FeatureAlignment
 from .batch import AdaptationBatch
+from .box_labels import BoxPseudoLabels, PseudoBoxes
 from .class_confusion import class_confusion
 from .conditional_alignment import ConditionalAlignment, reversal_strength
 from .consistency import MaskedConsistency
@@ -12,7 +13,6 @@ from .mixing import ClassMix
 from .output_space import OutputDiscriminator, mean_entropy
 from .photometric import PhotometricAugmentation
 from .pixel_labels import PixelPseudoLabels, class_shares
-from .pseudo_labels import BoxPseudoLabels, PseudoBoxes
 from .teacher import EMATeacher
 
 __all__ = [

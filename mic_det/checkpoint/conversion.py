@@ -6,9 +6,9 @@ import torch
 from detectron2.config import get_cfg
 from detectron2.modeling import build_model
 
-from mic_det.checkpoint import published, published_segmentation
+from mic_det.checkpoint import published_detection, published_segmentation
 from mic_det.checkpoint.names import part
-from mic_det.checkpoint.published import is_published
+from mic_det.checkpoint.published_detection import is_published
 from mic_det.checkpoint.published_segmentation import is_published_segmentation, networks_of
 from mic_det.checkpoint.weights import ALIGNMENT, EXTRAS, LANGUAGE, is_mic_checkpoint, read_weights
 from mic_det.config import known_keys
@@ -42,7 +42,7 @@ def read_models(path, allow_unmatched=False):
     if is_published_segmentation(state):
         return read_segmentation(state, path, allow_unmatched)
     if is_published(state):
-        state, unknown = published.from_published(state)
+        state, unknown = published_detection.from_published(state)
         check_unmatched(unknown, allow_unmatched, path)
     plain = {name: value for name, value in state.items() if not name.startswith(EXTRAS)}
     return plain, plain, extras_of(state)
@@ -87,7 +87,7 @@ def published_checkpoint(path, model, allow_unmatched=False):
         state = {f"model.{name}": value for name, value in state.items()}
     else:
         alignment = {name: value for name, value in extras.items() if name.startswith(ALIGNMENT)}
-        state, unknown = published.to_published({**state, **alignment})
+        state, unknown = published_detection.to_published({**state, **alignment})
     check_unmatched(unknown, allow_unmatched, path)
     return state
 

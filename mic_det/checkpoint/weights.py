@@ -10,7 +10,7 @@ from iopath.common.file_io import PathManager as IoPathManager
 from mic_det.checkpoint import files
 from mic_det.checkpoint.encoders import encoder_weights, is_public_encoder, is_torchvision_resnet, torchvision_weights
 from mic_det.checkpoint.pickles import load_pickle
-from mic_det.checkpoint.published import is_published
+from mic_det.checkpoint.published_detection import is_published
 from mic_det.checkpoint.published_segmentation import is_published_segmentation
 from mic_det.errors import UserError
 from mic_det.modeling.backbone.pooled import PooledNetwork

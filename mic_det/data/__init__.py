@@ -3,7 +3,7 @@
 from .builtin import register_builtin
 from .catalog import register_coco, register_folder
 from .image_lists import register_class_folders, register_classification, register_image_list
-from .semantic import register_segmentation
+from .label_images import register_segmentation
 
 __all__ = [
     "register_builtin",

@@ -3,7 +3,7 @@
 from mic_det.data import bdd100k, camvid, cityscapes, voc
 from mic_det.data.catalog import register_coco
 from mic_det.data.classification_builtin import register_classification_builtin
-from mic_det.data.semantic_builtin import register_semantic
+from mic_det.data.segmentation_builtin import register_semantic
 from mic_det.toycity.writer import DEFAULT_BETAS
 
 

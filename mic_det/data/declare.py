@@ -10,7 +10,7 @@ from mic_det.data.catalog import register_folder, register_labelled, resolve
 from mic_det.data.coco import load_json, read_folder, read_images
 from mic_det.data.conversion import report_bad_files
 from mic_det.data.image_lists import register_class_folders, register_image_list
-from mic_det.data.semantic import find_images, find_pairs, register_segmentation
+from mic_det.data.label_images import find_images, find_pairs, register_segmentation
 from mic_det.errors import UserError, did_you_mean
 
 # format -> keys it needs beside name, format and images

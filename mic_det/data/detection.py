@@ -3,7 +3,7 @@
 import logging
 
 from mic_det.data.build import check_target_and_tests, load_source, load_target
-from mic_det.data.mapper import TrainingMapper
+from mic_det.data.detection_mapper import TrainingMapper
 from mic_det.data.stream import StreamDataset
 from mic_det.errors import UserError
 

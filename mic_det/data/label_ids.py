@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mic_det.data.semantic import IGNORE
+from mic_det.data.label_images import IGNORE
 
 CLASSES = (
     *("road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation", "terrain"),

@@ -12,7 +12,7 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 from mic_det.data.label_ids import CLASSES, train_id_table
-from mic_det.data.semantic import find_images
+from mic_det.data.label_images import find_images
 from mic_det.data.statistics import collect, count_pixels, write_statistics
 
 

@@ -8,7 +8,7 @@ from detectron2.data import MetadataCatalog
 from mic_det.data.build import check_target_and_tests, classes_of, load_source, load_target
 from mic_det.data.catalog import load_labelled
 from mic_det.data.rare_classes import RareClassDataset, RareClassSampling
-from mic_det.data.semantic_mapper import SegmentationMapper
+from mic_det.data.segmentation_mapper import SegmentationMapper
 from mic_det.data.statistics import counts_of
 from mic_det.data.stream import StreamDataset
 from mic_det.errors import UserError

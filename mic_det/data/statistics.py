@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from mic_det.data.semantic import IGNORE, read_labels
+from mic_det.data.label_images import IGNORE, read_labels
 from mic_det.errors import UserError
 
 logger = logging.getLogger(__name__)

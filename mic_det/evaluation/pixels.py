@@ -9,7 +9,7 @@ from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
 
 from mic_det.data.label_ids import CLASSES, SYNTHIA_13, SYNTHIA_16
-from mic_det.data.semantic import read_labels
+from mic_det.data.label_images import read_labels
 from mic_det.evaluation.confusion import write_confusion
 
 logger = logging.getLogger(__name__)

@@ -9,10 +9,10 @@ from tqdm import tqdm
 
 from mic_det.data.catalog import class_names
 from mic_det.data.label_ids import CITYSCAPES_IDS, CLASSES
-from mic_det.data.semantic_mapper import SegmentationTestMapper
+from mic_det.data.segmentation_mapper import SegmentationTestMapper
 from mic_det.errors import UserError
 from mic_det.inference.inputs import find_images, is_video, redraw_video
-from mic_det.reporting.semantic_pictures import colour_labels, colours_of, overlay
+from mic_det.reporting.segmentation_pictures import colour_labels, colours_of, overlay
 
 LABEL_IDS = np.full(256, 0, dtype=np.uint8)
 LABEL_IDS[: len(CITYSCAPES_IDS)] = CITYSCAPES_IDS

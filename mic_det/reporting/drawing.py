@@ -9,6 +9,16 @@ PALETTE = ("#e6194b", "#f58231", "#3cb44b", "#4363d8", "#42d4f4", "#911eb4", "#f
 MIN_WIDTH = 640  # smaller images are enlarged before drawing, so that captions can be read
 
 
+def rgb(image, image_format):
+    return np.ascontiguousarray(image[..., ::-1] if image_format == "BGR" else image)
+
+
+def evenly(records, count):
+    """`count` records spread over the whole list."""
+    steps = np.linspace(0, len(records) - 1, min(count, len(records))).round().astype(int)
+    return [records[index] for index in steps]
+
+
 def draw_boxes(image, boxes, classes, names, scores=None):
     """Draw boxes with class names (and scores) on an HxWx3 uint8 RGB image; returns a new, possibly enlarged image.
 

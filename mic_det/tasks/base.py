@@ -49,7 +49,7 @@ class Task(ABC):
 
     @abstractmethod
     def gallery(self, cfg, model, path, source=None, truth=None, count=24):
-        """Write an HTML gallery of pseudo-labels, see `reporting.gallery.write_gallery`; returns names of unreadable files."""
+        """Write an HTML gallery of pseudo-labels; returns names of unreadable files. See `reporting.detection_gallery`."""
 
     @abstractmethod
     def predict(self, cfg, model, source, output, min_score=0.5, flat=False):

@@ -9,8 +9,8 @@ from mic_det.data.classification_mapper import ClassificationMapper
 from mic_det.evaluation.images import ClassEvaluator
 from mic_det.evaluation.metrics import IMAGES
 from mic_det.inference import predict_classes
-from mic_det.reporting import class_pictures, report
-from mic_det.reporting.class_gallery import write_class_gallery
+from mic_det.reporting import classification_pictures, report
+from mic_det.reporting.classification_gallery import write_gallery
 
 from .base import Task
 from .watches import ImageLabelWatch
@@ -20,7 +20,7 @@ MOST_CLASSES = 100  # whose confusion can be read in a picture
 
 class ClassificationTask(Task):
     data = data
-    pictures = class_pictures
+    pictures = classification_pictures
     metrics = IMAGES
     test_batch = 32  # all images have one size
     progress = MappingProxyType({"score": "pseudo_score"})
@@ -39,7 +39,7 @@ class ClassificationTask(Task):
         return ClassEvaluator(dataset, folder)
 
     def gallery(self, cfg, model, path, source=None, truth=None, count=24):
-        return write_class_gallery(cfg, model, path, source, truth, count)
+        return write_gallery(cfg, model, path, source, truth, count)
 
     def predict(self, cfg, model, source, output, min_score=0.5, flat=False):
         return predict_classes(cfg, model, source, output)

@@ -11,8 +11,8 @@ from mic_det.evaluation.coco import BoxEvaluator
 from mic_det.evaluation.matching import match_all
 from mic_det.evaluation.metrics import BOXES
 from mic_det.inference import predict_boxes
-from mic_det.reporting import pictures, report
-from mic_det.reporting.gallery import write_gallery
+from mic_det.reporting import detection_pictures, report
+from mic_det.reporting.detection_gallery import write_gallery
 
 from .base import Task
 from .watches import PseudoBoxWatch
@@ -20,7 +20,7 @@ from .watches import PseudoBoxWatch
 
 class DetectionTask(Task):
     data = data
-    pictures = pictures
+    pictures = detection_pictures
     metrics = BOXES
     progress = MappingProxyType({"boxes": "source_boxes_per_image", "pseudo": "pseudo_boxes_per_image"})
     curves = MappingProxyType(

@@ -6,13 +6,13 @@ from types import MappingProxyType
 import torch
 
 from mic_det.data import segmentation as data
-from mic_det.data.semantic_mapper import SegmentationTestMapper
+from mic_det.data.segmentation_mapper import SegmentationTestMapper
 from mic_det.evaluation.metrics import PIXELS
 from mic_det.evaluation.pixels import PixelEvaluator
 from mic_det.inference import predict_labels
 from mic_det.language import open_bank
-from mic_det.reporting import report, semantic_pictures
-from mic_det.reporting.semantic_gallery import write_semantic_gallery
+from mic_det.reporting import report, segmentation_pictures
+from mic_det.reporting.segmentation_gallery import write_gallery
 
 from .base import Task
 from .watches import PixelLabelWatch
@@ -20,7 +20,7 @@ from .watches import PixelLabelWatch
 
 class SegmentationTask(Task):
     data = data
-    pictures = semantic_pictures
+    pictures = segmentation_pictures
     metrics = PIXELS
     progress = MappingProxyType({"quality": "pseudo_quality"})
     curves = MappingProxyType(
@@ -37,7 +37,7 @@ class SegmentationTask(Task):
         return PixelEvaluator(dataset, folder)
 
     def gallery(self, cfg, model, path, source=None, truth=None, count=24):
-        return write_semantic_gallery(cfg, model, path, source, truth, count)
+        return write_gallery(cfg, model, path, source, truth, count)
 
     def predict(self, cfg, model, source, output, min_score=0.5, flat=False):
         return predict_labels(cfg, model, source, output, flat)

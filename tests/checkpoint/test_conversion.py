@@ -11,7 +11,7 @@ import yaml
 from detectron2.modeling import build_model
 
 import mic_det
-from mic_det.checkpoint import conversion, published
+from mic_det.checkpoint import conversion, published_detection
 from mic_det.checkpoint.weights import load_weights
 from mic_det.errors import UserError
 from tests.conftest import REPOSITORY, TINY, run_script
@@ -57,7 +57,7 @@ def published_state(classes=8):
 
 def test_published_names_class_order_and_epsilon():
     there = published_state()
-    here, unknown = published.from_published(there)
+    here, unknown = published_detection.from_published(there)
     assert unknown == []
     pairs = {
         "backbone.body.stem.conv1.weight": "backbone.bottom_up.stem.conv1.weight",
@@ -83,9 +83,9 @@ def test_published_names_class_order_and_epsilon():
 
 def test_every_parameter_of_our_model_has_a_published_name_and_comes_back(r50):
     state = {**r50.student.state_dict(), **{f"alignment.{k}": v for k, v in r50.alignment.state_dict().items()}}
-    there, unknown = published.to_published(state)
+    there, unknown = published_detection.to_published(state)
     assert unknown == [] and len(there) == len(state)
-    back, unknown = published.from_published(there)
+    back, unknown = published_detection.from_published(there)
     assert unknown == [] and back.keys() == state.keys()
     for name, value in state.items():
         torch.testing.assert_close(back[name], value, msg=name)

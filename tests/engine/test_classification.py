@@ -13,7 +13,7 @@ from mic_det.engine.benchmark import run_benchmark
 from mic_det.engine.optimizer import InverseDecayLR, build_optimizers
 from mic_det.errors import UserError
 from mic_det.evaluation import evaluate
-from mic_det.reporting import class_pictures
+from mic_det.reporting import classification_pictures
 from tests.conftest import REPOSITORY
 from tests.engine.test_trainer import steps
 
@@ -137,7 +137,7 @@ def test_a_run_leaves_results_and_a_report(tiny_cls_cfg, tmp_path):
 def test_pictures_repeat_and_leave_the_mode_alone(tiny_cls_cfg):
     cfg = tiny_cls_cfg()
     core = AdaptationTrainer(cfg).core.train()
-    first, second = (class_pictures.lessons(cfg, core, count=2) for _ in range(2))
+    first, second = (classification_pictures.lessons(cfg, core, count=2) for _ in range(2))
     assert len(first) == 2 and core.student.training and not core.teacher.model.training
     assert all(a[0] == b[0] and np.array_equal(a[1], b[1]) for a, b in zip(first[0], second[0], strict=True))
 

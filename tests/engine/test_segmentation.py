@@ -12,7 +12,7 @@ from mic_det.engine import AdaptationTrainer
 from mic_det.engine.benchmark import run_benchmark
 from mic_det.errors import UserError
 from mic_det.evaluation import evaluate
-from mic_det.reporting import semantic_pictures
+from mic_det.reporting import segmentation_pictures
 from tests.conftest import REPOSITORY, TINY_SEGMENTATION
 from tests.engine.test_trainer import steps
 
@@ -107,14 +107,14 @@ def test_published_teachers_use_batch_statistics_again_after_an_evaluation(tiny_
 def test_pictures_show_truth_lessons_and_confusion(tiny_seg_cfg, tmp_path):
     cfg = tiny_seg_cfg()
     trainer = AdaptationTrainer(cfg)
-    rows = semantic_pictures.comparison(cfg, {"student": trainer.core.student.eval()}, "toycity_seg_val", count=2)
+    rows = segmentation_pictures.comparison(cfg, {"student": trainer.core.student.eval()}, "toycity_seg_val", count=2)
     assert [caption for caption, _ in rows[0]] == ["image", "ground truth", "student"] and len(rows) == 2
     assert all(image.shape == rows[0][0][1].shape and image.dtype == np.uint8 for _, image in rows[0])
     trainer.core.train()
-    lessons = semantic_pictures.lessons(cfg, trainer.core, count=2)
+    lessons = segmentation_pictures.lessons(cfg, trainer.core, count=2)
     assert [len(row) for row in lessons] == [6, 6] and "quality" in lessons[0][1][0] and "removed" in lessons[0][4][0]
     assert trainer.core.student.training
-    again = semantic_pictures.lessons(cfg, trainer.core, count=2)
+    again = segmentation_pictures.lessons(cfg, trainer.core, count=2)
     assert all(
         np.array_equal(a[1], b[1]) for row, other in zip(lessons, again, strict=True) for a, b in zip(row, other, strict=True)
     )

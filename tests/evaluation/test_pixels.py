@@ -12,7 +12,7 @@ from detectron2.evaluation import SemSegEvaluator
 from PIL import Image
 
 from mic_det.data.label_ids import CLASSES
-from mic_det.data.semantic import register_segmentation
+from mic_det.data.label_images import register_segmentation
 from mic_det.evaluation.pixels import PixelEvaluator, confusion_matrix, pixel_metrics
 
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 from detectron2.modeling import build_model
 
-from mic_det.reporting import pictures
+from mic_det.reporting import detection_pictures
 from mic_det.reporting.drawing import denormalised, draw_boxes
 from mic_det.reporting.report import embed_image
 
@@ -50,12 +50,12 @@ def test_denormalised_inverts_the_networks_preprocessing(model):
 
 def test_picture_rows(model, tiny_cfg):
     cfg = tiny_cfg()
-    rows = pictures.comparison(cfg, {"teacher": model.network("teacher")}, "toycity_val", count=2)
+    rows = detection_pictures.comparison(cfg, {"teacher": model.network("teacher")}, "toycity_val", count=2)
     assert len(rows) == 2 and [caption for caption, _ in rows[0]] == ["ground truth", "teacher"]
-    views = pictures.lessons(cfg, model, count=2)
+    views = detection_pictures.lessons(cfg, model, count=2)
     assert len(views) == 2 and "removed" in views[0][1][0]
     assert not np.array_equal(views[0][0][1], views[0][1][1])
-    again = pictures.lessons(cfg, model, count=2)
+    again = detection_pictures.lessons(cfg, model, count=2)
     assert all(
         np.array_equal(a[1], b[1]) for row, other in zip(views, again, strict=True) for a, b in zip(row, other, strict=True)
     )

@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from mic_det.checkpoint import files
 from mic_det.engine import AdaptationTrainer
 from mic_det.reporting import errors
-from mic_det.reporting.gallery import diagnosis
+from mic_det.reporting.detection_gallery import diagnosis
 from tests.conftest import REPOSITORY, TINY, run_script
 
 

@@ -6,12 +6,11 @@ from detectron2.data import MetadataCatalog
 
 from mic_det.adaptation import AdaptationBatch, MaskedConsistency
 from mic_det.data.catalog import load_labelled, load_unlabelled
+from mic_det.data.label_images import default_colours, read_labels
 from mic_det.data.segmentation import training_data
-from mic_det.data.semantic import default_colours, read_labels
-from mic_det.data.semantic_mapper import SegmentationMapper, SegmentationTestMapper
+from mic_det.data.segmentation_mapper import SegmentationMapper, SegmentationTestMapper
 from mic_det.data.stream import seeded
-from mic_det.reporting.drawing import denormalised
-from mic_det.reporting.pictures import evenly, rgb
+from mic_det.reporting.drawing import denormalised, evenly, rgb
 
 UNLABELLED = (0, 0, 0)
 

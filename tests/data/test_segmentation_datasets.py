@@ -13,7 +13,7 @@ from mic_det.data.label_ids import CITYSCAPES_IDS, CLASSES, SYNTHIA_IDS
 from mic_det.data.segmentation import check_datasets
 from mic_det.errors import UserError
 from tests.conftest import REPOSITORY, SHARED_CAMVID, run_script
-from tests.data import semantic_layouts as layouts
+from tests.data import segmentation_layouts as layouts
 
 WRITERS = {
     "gta": (layouts.write_gta, "gta"),

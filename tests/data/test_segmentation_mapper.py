@@ -5,8 +5,8 @@ import torch
 from PIL import Image
 
 from mic_det.data.augmentation import ResizeToFit
-from mic_det.data.semantic import find_pairs, read_labels
-from mic_det.data.semantic_mapper import SegmentationMapper, SegmentationTestMapper, valid_mask
+from mic_det.data.label_images import find_pairs, read_labels
+from mic_det.data.segmentation_mapper import SegmentationMapper, SegmentationTestMapper, valid_mask
 from mic_det.errors import UserError
 
 

@@ -7,21 +7,21 @@ from tqdm import tqdm
 
 from mic_det.adaptation import AdaptationBatch
 from mic_det.data.catalog import class_names, load_labelled, load_unlabelled
-from mic_det.data.semantic import IGNORE, read_labels
-from mic_det.data.semantic_mapper import SegmentationTestMapper
+from mic_det.data.label_images import IGNORE, read_labels
+from mic_det.data.segmentation_mapper import SegmentationTestMapper
 from mic_det.data.stream import READ_ERRORS, seeded
 from mic_det.errors import UserError
 from mic_det.evaluation.pixels import confusion_matrix, pixel_metrics
 from mic_det.reporting import report
-from mic_det.reporting.pictures import evenly, rgb
-from mic_det.reporting.semantic_pictures import colours_of, lesson
+from mic_det.reporting.drawing import evenly, rgb
+from mic_det.reporting.segmentation_pictures import colours_of, lesson
 
 DIAGNOSTIC = "diagnostic: uses target labels"
 WRONG = np.array([230, 25, 75])
 
 
-def write_semantic_gallery(cfg, model, path, source=None, truth=None, count=24, seed=0):
-    """Write the gallery to `path`; arguments, result and errors as in `gallery.write_gallery`."""
+def write_gallery(cfg, model, path, source=None, truth=None, count=24, seed=0):
+    """Write the gallery to `path`; arguments, result and errors as in `detection_gallery.write_gallery`."""
     records = load_labelled(truth) if truth else load_unlabelled(source)
     names = class_names(cfg.DATASETS.TRAIN[0], cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES)
     if truth and list(MetadataCatalog.get(truth).get("stuff_classes", [])) != names:

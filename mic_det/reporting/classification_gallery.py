@@ -11,13 +11,13 @@ from mic_det.data.classification_mapper import ClassificationMapper
 from mic_det.data.stream import READ_ERRORS, seeded
 from mic_det.errors import UserError
 from mic_det.reporting import report
-from mic_det.reporting.class_pictures import in_rows, lesson
-from mic_det.reporting.gallery import DIAGNOSTIC
-from mic_det.reporting.pictures import evenly
+from mic_det.reporting.classification_pictures import in_rows, lesson
+from mic_det.reporting.detection_gallery import DIAGNOSTIC
+from mic_det.reporting.drawing import evenly
 
 
-def write_class_gallery(cfg, model, path, source=None, truth=None, count=24, seed=0):
-    """Write the gallery to `path`; arguments, result and errors as in `gallery.write_gallery`."""
+def write_gallery(cfg, model, path, source=None, truth=None, count=24, seed=0):
+    """Write the gallery to `path`; arguments, result and errors as in `detection_gallery.write_gallery`."""
     records = load_labelled(truth) if truth else load_unlabelled(source)
     names = class_names(cfg.DATASETS.TRAIN[0], num_classes(cfg))
     if truth and MetadataCatalog.get(truth).thing_classes != names:

@@ -7,7 +7,7 @@ from detectron2.data import detection_utils as utils
 from detectron2.data import transforms as T
 
 from mic_det.data.augmentation import ResizeToFit, colour_jitter
-from mic_det.data.semantic import IGNORE, read_labels
+from mic_det.data.label_images import IGNORE, read_labels
 
 
 class SegmentationMapper:

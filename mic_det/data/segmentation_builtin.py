@@ -6,7 +6,7 @@ from mic_det.data import camvid
 from mic_det.data.catalog import resolve
 from mic_det.data.cityscapes import fog_name
 from mic_det.data.label_ids import CLASSES, COLOURS
-from mic_det.data.semantic import find_images, find_pairs, register_segmentation
+from mic_det.data.label_images import find_images, find_pairs, register_segmentation
 from mic_det.errors import UserError
 from mic_det.toycity.writer import DEFAULT_BETAS
 

@@ -1,6 +1,5 @@
 """Pictures of what models see and find."""
 
-import numpy as np
 import torch
 from detectron2.data import DatasetMapper, MetadataCatalog
 from detectron2.structures import BoxMode, ImageList
@@ -8,21 +7,11 @@ from detectron2.structures import BoxMode, ImageList
 from mic_det.adaptation import MaskedConsistency
 from mic_det.config import num_classes
 from mic_det.data.catalog import class_names, load_labelled, load_unlabelled
-from mic_det.data.mapper import TrainingMapper
+from mic_det.data.detection_mapper import TrainingMapper
 from mic_det.data.stream import seeded
-from mic_det.reporting.drawing import denormalised, draw_boxes, draw_instances
+from mic_det.reporting.drawing import denormalised, draw_boxes, draw_instances, evenly, rgb
 
 MIN_SCORE = 0.5
-
-
-def rgb(image, image_format):
-    return np.ascontiguousarray(image[..., ::-1] if image_format == "BGR" else image)
-
-
-def evenly(records, count):
-    """`count` records spread over the whole list."""
-    steps = np.linspace(0, len(records) - 1, min(count, len(records))).round().astype(int)
-    return [records[index] for index in steps]
 
 
 @torch.inference_mode()

@@ -9,8 +9,7 @@ from mic_det.config import num_classes
 from mic_det.data.catalog import class_names, load_labelled, load_unlabelled
 from mic_det.data.classification_mapper import ClassificationMapper
 from mic_det.data.stream import seeded
-from mic_det.reporting.drawing import denormalised
-from mic_det.reporting.pictures import evenly, rgb
+from mic_det.reporting.drawing import denormalised, evenly, rgb
 
 COLUMNS = 6
 

@@ -5,7 +5,7 @@ from detectron2.data import detection_utils
 from detectron2.data import transforms as T
 
 from mic_det.data.catalog import load_labelled, load_unlabelled
-from mic_det.data.mapper import TrainingMapper
+from mic_det.data.detection_mapper import TrainingMapper
 from mic_det.data.stream import seeded
 
 
