@@ -9,7 +9,10 @@ from mic_det.errors import UserError
 
 
 class SharpnessAware:
-    """Takes the descent's gradient where the loss is highest nearby: at w + rho * g / |g| (equation 2)."""
+    """Takes the descent's gradient where the loss is highest nearby: at w + rho * g / |g| (equation 2).
+
+    Running statistics of batch normalisation follow both passes, as in the published code.
+    """
 
     def __init__(self, parameters, rho):
         """

@@ -62,7 +62,7 @@ class AdaptationTrainer(TrainerBase):
         self.sharpness = build_sharpness(cfg, self.core)
         devices = [self.core.device.index or 0] if self.core.device.type == "cuda" else None
         # Domain classifiers and discriminators have no gradient before adaptation begins.
-        unused = self.core.has_adversary
+        unused = self.core.has_idle_parts
         self.model = create_ddp_model(self.core, broadcast_buffers=False, device_ids=devices, find_unused_parameters=unused)
         self.parameters = [p for p in self.core.parameters() if p.requires_grad]
         self.amp_type = AMP_TYPES[cfg.SOLVER.AMP.DTYPE] if cfg.SOLVER.AMP.ENABLED else None

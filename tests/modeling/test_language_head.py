@@ -200,6 +200,9 @@ def test_wrong_values_are_one_sentence(tiny_seg_cfg):
         build_model(tiny_seg_cfg("TEST.SEM_SEG.DECODER", "language"))
     with pytest.raises(UserError, match="DECODER must be one of plain, language, mean"):
         build_model(tiny_seg_cfg(*LCMSM, "TEST.SEM_SEG.DECODER", "both"))
+    for wrong in (("MODEL.MIC.MASK.IMAGES", "target"), ("MODEL.MIC.LOSS_WEIGHT", 0.0)):
+        with pytest.raises(UserError, match="the language decoder learns from masked images with true labels"):
+            build_model(tiny_seg_cfg(*LCMSM, *wrong))
     with pytest.raises(UserError, match="source_and_mixed takes the mixed images"):
         build_model(tiny_seg_cfg(*LCMSM, "MODEL.MIC.MIX.ENABLED", False))
 

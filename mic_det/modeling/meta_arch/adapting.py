@@ -14,11 +14,11 @@ class AdaptingModel(nn.Module):
 
     Attributes:
         diagnostics: what the last training step saw, as numbers or 0-dim tensors; the trainer averages and logs them.
-        has_adversary: whether parts of it get gradients only while it adapts.
+        has_idle_parts: whether parts of it get gradients only while it adapts.
         uses_pseudo_labels: whether it learns from what the teacher says about the target.
     """
 
-    has_adversary = False
+    has_idle_parts = False
     uses_pseudo_labels = False
 
     def __init__(self, student, teacher, inference):

@@ -90,7 +90,7 @@ class MaskedConsistencyClassifier(AdaptingModel):
         self.confusion_weight, self.confusion_temperature = confusion_weight, confusion_temperature
         self.weight_in_ascent_only = weight_in_ascent_only
         self.burn_in, self.reversal = burn_in, 0.0
-        self.has_adversary = alignment is not None
+        self.has_idle_parts = alignment is not None
         self.uses_pseudo_labels = consistency is not None
 
     @classmethod

@@ -44,7 +44,7 @@ class MaskedConsistencyDetector(AdaptingModel):
         self.pseudo_labels = pseudo_labels
         self.consistency = consistency
         self.alignment = alignment
-        self.has_adversary = alignment is not None
+        self.has_idle_parts = alignment is not None
         self.uses_pseudo_labels = consistency is not None
 
     @classmethod

@@ -117,9 +117,9 @@ class EncoderDecoder(nn.Module):
 
     @property
     def test_heads(self):
-        return {"plain": [self.sem_seg_head], "language": [self.language_head]}.get(
-            self.test_decoder, [self.sem_seg_head, self.language_head]
-        )
+        """The decoders whose probabilities evaluation averages."""
+        plain, language = self.sem_seg_head, self.language_head
+        return {"plain": [plain], "language": [language], "mean": [plain, language]}[self.test_decoder]
 
     @property
     def device(self):

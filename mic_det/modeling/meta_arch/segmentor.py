@@ -89,6 +89,11 @@ class MaskedConsistencySegmentor(AdaptingModel):
                 f"MODEL.MIC.MASK.IMAGES {masked_images} takes the mixed images with their labels: set MODEL.MIC.MIX.ENABLED "
                 "True, and MODEL.MIC.MASK.TEACHER_ALPHA and MODEL.MIC.MASK.THRESHOLD to -1."
             )
+        if student.language_head is not None and (consistency is None or masked_images == "target"):
+            raise UserError(
+                "MODEL.LANGUAGE_HEAD.ENABLED: the language decoder learns from masked images with true labels: set "
+                "MODEL.MIC.MASK.IMAGES source_and_mixed and MODEL.MIC.LOSS_WEIGHT 1."
+            )
         self.pseudo_labels = pseudo_labels
         self.mixing, self.augment = mixing, augment
         self.consistency, self.masked_images = consistency, masked_images
@@ -98,10 +103,10 @@ class MaskedConsistencySegmentor(AdaptingModel):
         self.discriminator = discriminator
         self.entropy_weight = entropy_weight
         self.sequential = sequential
-        self.has_adversary = discriminator is not None
         self.masks_source = consistency is not None and masked_images in ("source", "source_and_mixed")
         self.masks_target = consistency is not None and masked_images in ("target", "both", "halves")
         self.uses_pseudo_labels = mixing is not None or self.masks_target
+        self.has_idle_parts = discriminator is not None or (student.language_head is not None and not self.masks_source)
 
     @classmethod
     def from_config(cls, cfg):
@@ -110,7 +115,7 @@ class MaskedConsistencySegmentor(AdaptingModel):
         augment, masks = PhotometricAugmentation(cfg), mic.LOSS_WEIGHT > 0
         own_alpha, own_threshold = masks and mic.MASK.TEACHER_ALPHA >= 0, masks and mic.MASK.THRESHOLD >= 0
         own_labels = PixelPseudoLabels(mic.MASK.THRESHOLD, reference.BATCH_QUALITY) if own_threshold else None
-        statistics = reference.TEACHER_BATCH_STATISTICS
+        own_teacher = (mic.MASK.TEACHER_ALPHA, mic.TEACHER.RAMP, reference.TEACHER_BATCH_STATISTICS, SHARED)
         with user_errors("MODEL.MIC"):
             return {
                 "student": student,
@@ -120,7 +125,7 @@ class MaskedConsistencySegmentor(AdaptingModel):
                 "augment": augment if augment.changes else None,
                 "consistency": MaskedConsistency(cfg) if masks else None,
                 "masked_images": mic.MASK.IMAGES,
-                "mask_teacher": EMATeacher(student, mic.MASK.TEACHER_ALPHA, mic.TEACHER.RAMP, statistics) if own_alpha else None,
+                "mask_teacher": EMATeacher(student, *own_teacher) if own_alpha else None,
                 "mask_pseudo_labels": own_labels,
                 "detail_unweighted": reference.MASK_WEIGHT_WITHOUT_DETAIL,
                 "feature_distance": FeatureDistance(cfg, student.backbone) if mic.FEATURE_DISTANCE.WEIGHT > 0 else None,
