@@ -20,7 +20,7 @@ from mic_det.toycity.crops import DOMAINS, SPLITS, write_crops
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", required=True, type=Path, help="the datasets' folder")
-    parser.add_argument("--train", type=int, default=300, help="training streets of either domain")
+    parser.add_argument("--train", type=int, default=600, help="training streets of either domain")
     parser.add_argument("--val", type=int, default=150, help="validation streets of either domain")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=os.cpu_count())
