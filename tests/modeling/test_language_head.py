@@ -225,3 +225,15 @@ def test_a_trained_model_can_do_without_its_language_decoder(tiny_seg_cfg, tmp_p
     with pytest.raises(UserError, match="does not fit the configured model"):  # but it is not invented
         torch.save({"model": plain.state_dict()}, tmp_path / "plain.pth")
         load_weights(model, str(tmp_path / "plain.pth"))
+
+
+def test_passes_one_after_the_other_have_the_summed_gradients(model, batch):
+    """Also for the projection, which two of them reach."""
+    torch.manual_seed(5)
+    summed, losses = gradients(model, model.parts(batch))
+    model.sequential = True
+    torch.manual_seed(5)
+    sequential, same = gradients(model, model.parts(batch))
+    assert losses == pytest.approx(same) and set(summed) == set(sequential)
+    for name, gradient in summed.items():
+        torch.testing.assert_close(sequential[name], gradient, rtol=1e-3, atol=1e-5)

@@ -1,4 +1,4 @@
-"""The language-conditioned decoder of LC-MSM (Kim & Kim, Pattern Recognition 148, 2024): text meets the image at stride 4.
+"""The language-conditioned decoder of LC-MSM (Pattern Recognition 148, 2024, article 110201): text meets the image at stride 4.
 
 The score map and its spatial block follow LSeg (Li et al., ICLR 2022).
 """
