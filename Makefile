@@ -33,7 +33,7 @@ demo: setup  ## clear streets to fog in about nine minutes on two CPU cores
 demo-seg: setup  ## the same for segmentation, synthetic to real streets
 	$(BIN)/python tools/demo.py --task segmentation
 
-study: setup  ## every offline benchmark, all methods, three seeds: rewrites benchmarks/*.md (about a day on two cores)
+study: setup  ## every offline benchmark, all methods, three seeds: rewrites benchmarks/*.md (many hours)
 	$(BIN)/python datasets/prepare_toycity.py --root datasets/toycity
 	$(BIN)/python datasets/prepare_toycity_seg.py --root datasets
 	$(BIN)/python datasets/prepare_toycity_cls.py --root datasets
@@ -43,7 +43,7 @@ benchmark: setup  ## time of one training step and its parts, for every task
 	$(BIN)/python datasets/prepare_toycity.py --root datasets/toycity
 	$(BIN)/python datasets/prepare_toycity_seg.py --root datasets
 	$(BIN)/python datasets/prepare_toycity_cls.py --root datasets
-	for name in $(STEPS); do $(BIN)/python tools/benchmark.py --config-file configs/$$name.yaml; done
+	for name in $(STEPS); do $(BIN)/python tools/benchmark.py --config-file configs/$$name.yaml || exit 1; done
 
 clean:  ## remove build products; keeps output/ and datasets/
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis .coverage

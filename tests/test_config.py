@@ -6,7 +6,7 @@ from detectron2.config import get_cfg
 from detectron2.data import DatasetCatalog
 
 import mic_det
-from mic_det.config import add_mic_config, known_keys
+from mic_det.config import add_mic_config, known_keys, value_of
 from mic_det.errors import UserError
 from tests.conftest import REPOSITORY
 
@@ -173,14 +173,8 @@ def test_the_reference_config_turns_on_what_the_published_run_had():
 
 
 def compare(base, other, allowed):
-    differing = {key for key in known_keys(base) if value(base, key) != value(other, key)} - {"OUTPUT_DIR"}
+    differing = {key for key in known_keys(base) if value_of(base, key) != value_of(other, key)} - {"OUTPUT_DIR"}
     assert all(any(key.startswith(prefix) for prefix in allowed) for key in differing), differing
-
-
-def value(cfg, key):
-    for part in key.split("."):
-        cfg = cfg[part]
-    return cfg
 
 
 def test_cs2foggy_has_the_published_values():

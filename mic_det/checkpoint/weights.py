@@ -131,12 +131,13 @@ def load_weights(model, path, download=False):
         return missing
     if is_published(content["model"]) or is_published_segmentation(content["model"]):
         raise UserError(f"MODEL.WEIGHTS: {file} is in the published code's layout: convert it with tools/convert_checkpoint.py.")
+    encoder = None
     if is_public_encoder(content["model"]):
-        load_encoder(model.student.backbone, encoder_weights(content["model"]), file)
-        model.start_from_student()
-        return []
-    if isinstance(model.student.backbone, PooledNetwork) and is_torchvision_resnet(content["model"]):
-        load_encoder(model.student.backbone, torchvision_weights(content["model"]), file)
+        encoder = encoder_weights(content["model"])
+    elif isinstance(model.student.backbone, PooledNetwork) and is_torchvision_resnet(content["model"]):
+        encoder = torchvision_weights(content["model"])
+    if encoder is not None:
+        load_encoder(model.student.backbone, encoder, file)
         model.start_from_student()
         return []
     unmatched = DetectionCheckpointer(model.student)._load_model(content)

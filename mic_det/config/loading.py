@@ -19,6 +19,13 @@ def known_keys(cfg, prefix=""):
             yield f"{prefix}{name}"
 
 
+def value_of(cfg, key):
+    """The value of a full key name."""
+    for name in key.split("."):
+        cfg = cfg[name]
+    return cfg
+
+
 def load_config(config_file=None, overrides=()):
     """Detectron2's and mic-det's defaults, merged with a YAML file and `KEY VALUE` overrides.
 
@@ -53,7 +60,4 @@ def num_classes_key(cfg):
 
 def num_classes(cfg):
     """Number of classes of the student."""
-    node = cfg
-    for name in num_classes_key(cfg).split("."):
-        node = node[name]
-    return node
+    return value_of(cfg, num_classes_key(cfg))

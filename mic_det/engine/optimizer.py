@@ -161,6 +161,7 @@ def scale_to_batch(cfg):
         return round(iterations / scale)
 
     cfg.SOLVER.BASE_LR *= scale
+    cfg.SOLVER.INVERSE_LR_GAMMA *= scale  # per iteration
     cfg.SOLVER.STEPS = tuple(shorter(step) for step in cfg.SOLVER.STEPS)
     for node, keys in (
         (cfg.SOLVER, ("MAX_ITER", "WARMUP_ITERS", "CHECKPOINT_PERIOD")),

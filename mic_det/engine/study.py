@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from mic_det.config import known_keys, load_config
+from mic_det.config import known_keys, load_config, value_of
 from mic_det.engine import burn_in
 from mic_det.errors import UserError
 from mic_det.reporting.markdown import study_report
@@ -132,14 +132,8 @@ class Stopwatch:
 
 def differences(cfg, reference):
     """`KEY value` of every key that two configs disagree on, but for their output folders."""
-
-    def value(config, key):
-        for name in key.split("."):
-            config = config[name]
-        return config
-
-    keys = [key for key in known_keys(cfg) if key != "OUTPUT_DIR" and value(cfg, key) != value(reference, key)]
-    return ", ".join(f"{key} {value(cfg, key)}" for key in keys)
+    keys = [key for key in known_keys(cfg) if key != "OUTPUT_DIR" and value_of(cfg, key) != value_of(reference, key)]
+    return ", ".join(f"{key} {value_of(cfg, key)}" for key in keys)
 
 
 def conditions(stem, methods, seeds, overrides=()):

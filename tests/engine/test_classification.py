@@ -10,7 +10,7 @@ import mic_det
 from mic_det.data.declare import declare
 from mic_det.engine import AdaptationTrainer
 from mic_det.engine.benchmark import run_benchmark
-from mic_det.engine.optimizer import InverseDecayLR, build_optimizers
+from mic_det.engine.optimizer import InverseDecayLR, build_optimizers, scale_to_batch
 from mic_det.errors import UserError
 from mic_det.evaluation import evaluate
 from mic_det.reporting import classification_pictures
@@ -67,6 +67,9 @@ def test_rates_are_the_published_ones():
     for iteration, factor in {0: 1.0, 15000: 0.125, 30000: 0.076}.items():
         scheduler.last_epoch = iteration
         assert scheduler.get_lr() == pytest.approx([factor], abs=5e-4)
+    larger = mic_det.load_config(REPOSITORY / "configs/visda_cls_mic.yaml", ["SOLVER.REFERENCE_IMS_PER_BATCH", 16])
+    scaled = scale_to_batch(larger)
+    assert (scaled.SOLVER.MAX_ITER, scaled.SOLVER.INVERSE_LR_GAMMA) == (7500, 0.002)
 
 
 @pytest.mark.parametrize("name", ["visda_cls_mic", "visda_cls_r101_reference", "officehome_Ar2Cl_cls_sdat"])
