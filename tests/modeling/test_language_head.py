@@ -13,6 +13,7 @@ from mic_det.checkpoint.weights import load_weights
 from mic_det.errors import UserError
 from mic_det.modeling.decode_head.base import DecodeHead
 from mic_det.modeling.decode_head.language import LanguageHead, SpatialBlock, TextEmbeddings, cosine_scores
+from mic_det.tasks import task_of
 from tests.conftest import REPOSITORY
 from tests.modeling.test_segmentor import HRDA, gradients, samples
 
@@ -191,6 +192,8 @@ def test_without_text_the_second_decoder_is_like_the_first(tiny_seg_cfg, caplog)
     assert isinstance(student.language_head, DecodeHead) and not caplog.records
     assert isinstance(build_model(tiny_seg_cfg(*LCMSM)).student.language_head, LanguageHead)
     assert "random class embeddings, which know nothing" in caplog.text
+    (note,) = task_of(tiny_seg_cfg(*LCMSM)).notes(tiny_seg_cfg(*LCMSM))  # of the run's report
+    assert "random class embeddings, which know nothing" in note and not task_of(tiny_seg_cfg()).notes(tiny_seg_cfg())
 
 
 def test_wrong_values_are_one_sentence(tiny_seg_cfg):
