@@ -17,22 +17,25 @@ from mic_det.inference.inputs import find_images, is_video, redraw_video
 from mic_det.reporting.drawing import draw_instances
 
 
+def network_input(cfg, image):
+    """3xHxW uint8 at test size of an HxWx3 uint8 image, both in the network's channel order."""
+    resize = T.ResizeShortestEdge([cfg.INPUT.MIN_SIZE_TEST] * 2, cfg.INPUT.MAX_SIZE_TEST)
+    return torch.from_numpy(np.ascontiguousarray(resize.get_transform(image).apply_image(image).transpose(2, 0, 1)))
+
+
 class Predictor:
     """Detects objects in BGR uint8 images with the teacher or student that MODEL.MIC.INFERENCE names."""
 
     def __init__(self, cfg, model):
         self.model = model.eval()
-        self.resize = T.ResizeShortestEdge([cfg.INPUT.MIN_SIZE_TEST] * 2, cfg.INPUT.MAX_SIZE_TEST)
-        self.is_rgb = cfg.INPUT.FORMAT == "RGB"
+        self.cfg = cfg
 
     @torch.inference_mode()
     def __call__(self, image):
         """HxWx3 BGR -> Instances in the image's own pixels."""
         height, width = image.shape[:2]
-        image = image[..., ::-1] if self.is_rgb else image
-        image = self.resize.get_transform(image).apply_image(image)
-        tensor = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
-        return self.model([{"image": tensor, "height": height, "width": width}])[0]["instances"].to("cpu")
+        image = image[..., ::-1] if self.cfg.INPUT.FORMAT == "RGB" else image
+        return self.model([{"image": network_input(self.cfg, image), "height": height, "width": width}])[0]["instances"].to("cpu")
 
 
 def predict_boxes(cfg, model, source, output, min_score=0.5):

@@ -14,12 +14,14 @@ class Task(ABC):
         progress: {label in the log line: logged value}.
         curves: {logged value: title} of the report's curves beside the losses.
         test_batch: images per batch in evaluation.
+        answers: Answers of its exported networks.
     """
 
     data = None
     pictures = None
     metrics = None
     test_batch = 1
+    answers = None
     progress = MappingProxyType({})
     curves = MappingProxyType({})
 
@@ -62,6 +64,14 @@ class Task(ABC):
         Returns:
             (number of images or frames, names of unreadable files).
         """
+
+    @abstractmethod
+    def network_input(self, cfg, image):
+        """3xHxW uint8 at test size of an HxWx3 uint8 image, both in the network's channel order."""
+
+    @abstractmethod
+    def input_sizes(self, cfg):
+        """{name: pixels} that say how `network_input` resizes."""
 
     def sections(self, cfg, folder):
         """Further sections of a run's report, made from what its last evaluation left in `folder`."""

@@ -3,6 +3,7 @@
 from pathlib import Path
 from types import MappingProxyType
 
+from mic_det.checkpoint.export import CLASS_PROBABILITIES
 from mic_det.config import num_classes
 from mic_det.data import classification as data
 from mic_det.data.classification_mapper import ClassificationMapper
@@ -22,6 +23,7 @@ class ClassificationTask(Task):
     data = data
     pictures = classification_pictures
     metrics = IMAGES
+    answers = CLASS_PROBABILITIES
     test_batch = 32  # all images have one size
     progress = MappingProxyType({"score": "pseudo_score"})
     curves = MappingProxyType(
@@ -43,6 +45,12 @@ class ClassificationTask(Task):
 
     def predict(self, cfg, model, source, output, min_score=0.5, flat=False):
         return predict_classes(cfg, model, source, output)
+
+    def network_input(self, cfg, image):
+        return ClassificationMapper(cfg, random=False).prepare(image)
+
+    def input_sizes(self, cfg):
+        return {"squeezed_to": cfg.INPUT.CLASSIFICATION.RESIZE, "crop": cfg.INPUT.CLASSIFICATION.CROP}
 
     def sections(self, cfg, folder):
         if num_classes(cfg) > MOST_CLASSES:

@@ -6,11 +6,12 @@ from types import MappingProxyType
 
 from detectron2.data import DatasetMapper, MetadataCatalog
 
+from mic_det.checkpoint.export import DETECTIONS
 from mic_det.data import detection as data
 from mic_det.evaluation.coco import BoxEvaluator
 from mic_det.evaluation.matching import match_all
 from mic_det.evaluation.metrics import BOXES
-from mic_det.inference import predict_boxes
+from mic_det.inference import boxes, predict_boxes
 from mic_det.reporting import detection_pictures, report
 from mic_det.reporting.detection_gallery import write_gallery
 
@@ -22,6 +23,7 @@ class DetectionTask(Task):
     data = data
     pictures = detection_pictures
     metrics = BOXES
+    answers = DETECTIONS
     progress = MappingProxyType({"boxes": "source_boxes_per_image", "pseudo": "pseudo_boxes_per_image"})
     curves = MappingProxyType(
         {
@@ -43,6 +45,12 @@ class DetectionTask(Task):
 
     def predict(self, cfg, model, source, output, min_score=0.5, flat=False):
         return predict_boxes(cfg, model, source, output, min_score)
+
+    def network_input(self, cfg, image):
+        return boxes.network_input(cfg, image)
+
+    def input_sizes(self, cfg):
+        return {"short_side": cfg.INPUT.MIN_SIZE_TEST, "longest_side": cfg.INPUT.MAX_SIZE_TEST}
 
     def sections(self, cfg, folder):
         """What is right, wrong and missed, from the COCO results of the first evaluated model."""

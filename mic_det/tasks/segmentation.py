@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 import torch
 
+from mic_det.checkpoint.export import PIXEL_PROBABILITIES
 from mic_det.data import segmentation as data
 from mic_det.data.segmentation_mapper import SegmentationTestMapper
 from mic_det.evaluation.metrics import PIXELS
@@ -22,6 +23,7 @@ class SegmentationTask(Task):
     data = data
     pictures = segmentation_pictures
     metrics = PIXELS
+    answers = PIXEL_PROBABILITIES
     progress = MappingProxyType({"quality": "pseudo_quality"})
     curves = MappingProxyType(
         {
@@ -41,6 +43,12 @@ class SegmentationTask(Task):
 
     def predict(self, cfg, model, source, output, min_score=0.5, flat=False):
         return predict_labels(cfg, model, source, output, flat)
+
+    def network_input(self, cfg, image):
+        return SegmentationTestMapper(cfg).prepare(image)["image"]
+
+    def input_sizes(self, cfg):
+        return {"fitted_into": cfg.INPUT.SEM_SEG.TEST_SIZE}
 
     def sections(self, cfg, folder):
         return report.confusion_sections(Path(folder), cfg.TEST.MODELS[0], cfg.DATASETS.TEST, "pixels")

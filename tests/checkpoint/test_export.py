@@ -1,4 +1,4 @@
-"""Exported files give the detector's own boxes and scores, also on images and sizes they were not traced with."""
+"""Exported files give what the network says, also on images (detectors: and sizes) that they were not traced with."""
 
 import json
 
@@ -8,7 +8,7 @@ import pytest
 import torch
 from detectron2.modeling import build_model
 
-from mic_det.checkpoint.export import detections, export
+from mic_det.checkpoint.export import CLASS_PROBABILITIES, DETECTIONS, PIXEL_PROBABILITIES, detections, export
 from mic_det.errors import UserError
 from tests.conftest import REPOSITORY, TINY, run_script
 from tests.modeling.test_students import student_cfg
@@ -17,7 +17,7 @@ from tests.modeling.test_students import student_cfg
 def spread(model):
     """Untrained scores are nearly equal; their order must not hang on rounding."""
     for name, parameter in model.named_parameters():
-        if name.endswith(("cls_score.weight", "objectness_logits.weight")):
+        if name.endswith(("cls_score.weight", "objectness_logits.weight", "classifier.weight")):
             torch.nn.init.normal_(parameter, std=0.5)
 
 
@@ -62,7 +62,40 @@ def test_other_students(datasets, tmp_path, name, kind):
     detector = build_model(student_cfg(name)).eval().network("student")
     spread(detector)
     image = torch.randint(0, 256, (3, 64, 128), dtype=torch.uint8)
-    assert export(detector, tmp_path / f"m.{kind}", kind, image, {}) <= 1e-3
+    assert export(detector, DETECTIONS, tmp_path / f"m.{kind}", kind, image, {}) <= 1e-3
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("TEST.SEM_SEG.WINDOW", (48, 64), "TEST.SEM_SEG.WINDOW_STRIDE", (32, 40), "TEST.SEM_SEG.FLIP", True),
+        ("MODEL.LANGUAGE_HEAD.ENABLED", True, "MODEL.LANGUAGE_HEAD.TEXT_BANK", "random", "TEST.SEM_SEG.DECODER", "mean")
+        + ("MODEL.MIC.MASK.IMAGES", "source_and_mixed"),
+        ("MODEL.MIC.STUDENT", "HRDA", "MODEL.HRDA.DETAIL_CROP", (32, 64)),
+    ],
+    ids=["windows", "language", "hrda"],
+)
+def test_segmentation_networks(tiny_seg_cfg, tmp_path, options):
+    torch.manual_seed(0)
+    network = build_model(tiny_seg_cfg(*options)).eval().network("student")
+    spread(network)
+    images = torch.randint(0, 256, (2, 3, 64, 96), dtype=torch.uint8)
+    assert export(network, PIXEL_PROBABILITIES, tmp_path / "m.onnx", "onnx", images[0], {}) <= 1e-3
+    with torch.no_grad():
+        expected = network([{"image": images[1]}])[0]["sem_seg"]
+    assert float(expected.std()) > 0.01
+    np.testing.assert_allclose(run_onnx(tmp_path / "m.onnx", images[1])[0], expected.numpy(), atol=1e-4)
+
+
+def test_classifiers(tiny_cls_cfg, tmp_path):
+    torch.manual_seed(0)
+    network = build_model(tiny_cls_cfg()).eval().network("student")
+    spread(network)
+    images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    assert export(network, CLASS_PROBABILITIES, tmp_path / "m.ts", "torchscript", images[0], {}) <= 1e-3
+    with torch.no_grad():
+        expected = network([{"image": images[1]}])[0]["scores"]
+    torch.testing.assert_close(torch.jit.load(str(tmp_path / "m.ts"))(images[1])[0], expected)
 
 
 def test_a_file_that_differs_is_refused(tiny_cfg, tmp_path, monkeypatch):
@@ -73,4 +106,4 @@ def test_a_file_that_differs_is_refused(tiny_cfg, tmp_path, monkeypatch):
         "torch.jit.load", lambda path: lambda example: [part + 1 for part in detections(detector, [{"image": example}])]
     )
     with pytest.raises(UserError, match="do not use it"):
-        export(detector, tmp_path / "m.ts", "torchscript", image, {})
+        export(detector, DETECTIONS, tmp_path / "m.ts", "torchscript", image, {})
