@@ -4,7 +4,7 @@ from .alignment import DomainFeatures, FeatureAlignment
 from .batch import AdaptationBatch
 from .box_labels import BoxPseudoLabels, PseudoBoxes
 from .class_confusion import class_confusion
-from .conditional_alignment import ConditionalAlignment, reversal_strength
+from .conditional_alignment import ConditionalAlignment
 from .consistency import MaskedConsistency
 from .feature_distance import FeatureDistance
 from .image_labels import ImagePseudoLabels
@@ -34,5 +34,4 @@ __all__ = [
     "class_confusion",
     "class_shares",
     "mean_entropy",
-    "reversal_strength",
 ]

@@ -10,13 +10,6 @@ from torch import nn
 from .class_confusion import certainty
 from .domain_classifiers import ScaleGradient
 
-RAMP = 1000  # iterations after which the reversed gradient has 0.46 of its strength
-
-
-def reversal_strength(iteration):
-    """2 / (1 + exp(-i / RAMP)) - 1: from 0 to 1 (Ganin & Lempitsky, ICML 2015, with the published code's pace)."""
-    return 2 / (1 + math.exp(-iteration / RAMP)) - 1
-
 
 class ConditionalAlignment(nn.Module):
     """Makes the outer product of a network's features and class probabilities the same for both domains.
@@ -26,22 +19,26 @@ class ConditionalAlignment(nn.Module):
     """
 
     @configurable
-    def __init__(self, features, num_classes, weight=1.0, hidden=1024, entropy_weighting=False):
+    def __init__(self, features, num_classes, weight=1.0, hidden=1024, ramp=1000, entropy_weighting=False):
         """
         Args:
             features: D, size of a feature vector.
             num_classes: K; the discriminator's input has D * K numbers.
             weight: factor on the loss.
             hidden: units of its two layers.
+            ramp: iterations after which the reversed gradient has 0.46 of its strength.
             entropy_weighting: certain samples count more (CDAN+E); the published code computes this and does not use it.
         """
         super().__init__()
+        if ramp <= 0:
+            raise ValueError(f"CDAN's ramp must be positive, got {ramp}.")
         self.discriminator = nn.Sequential(
             *(nn.Linear(features * num_classes, hidden), nn.BatchNorm1d(hidden), nn.ReLU(inplace=True)),
             *(nn.Linear(hidden, hidden), nn.BatchNorm1d(hidden), nn.ReLU(inplace=True)),
             nn.Linear(hidden, 1),
         )
         self.weight = weight
+        self.ramp = ramp
         self.entropy_weighting = entropy_weighting
 
     @classmethod
@@ -52,8 +49,13 @@ class ConditionalAlignment(nn.Module):
             "num_classes": cfg.MODEL.CLASSIFIER.NUM_CLASSES,
             "weight": cdan.WEIGHT,
             "hidden": cdan.HIDDEN_DIM,
+            "ramp": cdan.RAMP_ITERS,
             "entropy_weighting": cdan.ENTROPY_WEIGHTING,
         }
+
+    def reversal_strength(self, iteration):
+        """2 / (1 + exp(-iteration / ramp)) - 1: from 0 to 1 (Ganin & Lempitsky, ICML 2015; the published ramp is 1000)."""
+        return 2 / (1 + math.exp(-iteration / self.ramp)) - 1
 
     def forward(self, logits, features, sources, reversal):
         """Return (weighted scalar loss, share of samples whose domain is told right as a 0-dim tensor).

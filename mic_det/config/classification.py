@@ -16,6 +16,8 @@ def add_classification_config(cfg):
     cfg.MODEL.MIC.CDAN.WEIGHT = 0.0
     # Hidden units of the discriminator.
     cfg.MODEL.MIC.CDAN.HIDDEN_DIM = 1024
+    # Pace at which the reversed gradient grows from 0 to 1: it has 0.46 after so many iterations of adaptation.
+    cfg.MODEL.MIC.CDAN.RAMP_ITERS = 1000
     # Certain samples count more (CDAN+E).
     cfg.MODEL.MIC.CDAN.ENTROPY_WEIGHTING = False
 

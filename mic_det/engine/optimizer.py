@@ -167,6 +167,7 @@ def scale_to_batch(cfg):
         (cfg.SOLVER, ("MAX_ITER", "WARMUP_ITERS", "CHECKPOINT_PERIOD")),
         (cfg.TEST, ("EVAL_PERIOD",)),
         (cfg.MODEL.MIC, ("BURN_IN",)),
+        (cfg.MODEL.MIC.CDAN, ("RAMP_ITERS",)),
     ):
         for key in keys:
             node[key] = max(shorter(node[key]), 1) if node[key] else 0

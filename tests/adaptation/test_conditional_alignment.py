@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mic_det.adaptation import ConditionalAlignment, reversal_strength
+from mic_det.adaptation import ConditionalAlignment
 from mic_det.adaptation.class_confusion import certainty
 
 
@@ -19,7 +19,10 @@ def make(**options):
 
 def test_the_reversal_grows_as_published():
     expected = {0: 0, 500: 0.245, 1000: 0.462, 3000: 0.905, 5000: 0.987, 15000: 1.0}
-    assert {step: round(reversal_strength(step), 3) for step in expected} == expected
+    assert {step: round(make().reversal_strength(step), 3) for step in expected} == expected
+    with pytest.raises(ValueError, match="ramp must be positive"):
+        make(ramp=0)
+    assert make(ramp=200).reversal_strength(100) == pytest.approx(make().reversal_strength(500))
 
 
 @pytest.mark.parametrize("entropy_weighting", [False, True])

@@ -69,7 +69,7 @@ def test_rates_are_the_published_ones():
         assert scheduler.get_lr() == pytest.approx([factor], abs=5e-4)
     larger = mic_det.load_config(REPOSITORY / "configs/visda_cls_mic.yaml", ["SOLVER.REFERENCE_IMS_PER_BATCH", 16])
     scaled = scale_to_batch(larger)
-    assert (scaled.SOLVER.MAX_ITER, scaled.SOLVER.INVERSE_LR_GAMMA) == (7500, 0.002)
+    assert (scaled.SOLVER.MAX_ITER, scaled.SOLVER.INVERSE_LR_GAMMA, scaled.MODEL.MIC.CDAN.RAMP_ITERS) == (7500, 0.002, 500)
 
 
 @pytest.mark.parametrize("name", ["visda_cls_mic", "visda_cls_r101_reference", "officehome_Ar2Cl_cls_sdat"])

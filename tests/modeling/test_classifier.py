@@ -94,7 +94,7 @@ def test_the_published_teacher_normalises_with_its_own_batch(tiny_cls_cfg, batch
 
 
 def test_before_adaptation_only_the_source_is_learned(tiny_cls_cfg, batch):
-    model = build(tiny_cls_cfg("MODEL.MIC.BURN_IN", 10))
+    model = build(tiny_cls_cfg("MODEL.MIC.BURN_IN", 10, "MODEL.MIC.CDAN.RAMP_ITERS", 1000))
     assert set(model(AdaptationBatch(batch.source))) == {"loss_cls"}
     reversal = {}
     for iteration in (5, 10, 1010):

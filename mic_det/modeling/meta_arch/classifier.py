@@ -15,7 +15,6 @@ from mic_det.adaptation import (
     MaskedConsistency,
     class_confusion,
     class_shares,
-    reversal_strength,
 )
 from mic_det.errors import user_errors
 from mic_det.modeling.meta_arch.adapting import AdaptingModel, build_student
@@ -116,7 +115,8 @@ class MaskedConsistencyClassifier(AdaptingModel):
 
     def update_teacher(self, iteration):
         super().update_teacher(iteration)
-        self.reversal = reversal_strength(max(iteration - self.burn_in, 0))
+        if self.alignment is not None:
+            self.reversal = self.alignment.reversal_strength(max(iteration - self.burn_in, 0))
 
     def parts(self, batch):
         return [self.prepare(batch)]
