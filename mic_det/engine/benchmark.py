@@ -43,10 +43,10 @@ class StepParts:
         }
 
     def run(self, function):
-        """A network pass; losses are back-propagated."""
+        """A network pass; losses, of which there are none without pseudo boxes, are back-propagated."""
         with self.trainer.autocast():
             losses = function()
-        if isinstance(losses, dict):
+        if isinstance(losses, dict) and losses:
             sum(losses.values()).backward()
 
 

@@ -10,3 +10,9 @@ def test_parts_floor_and_ratio_fit_together(tiny_cfg):
     assert result["ratio"] == pytest.approx(result["step"] / result["floor"]) and 0.5 < result["ratio"] < 2
     assert result["images_per_second"] == pytest.approx(4 / result["step"])
     assert result["diagnostics"]["pseudo_boxes_per_image"] > 0
+
+
+def test_steps_without_pseudo_boxes_are_timed_too(tiny_cfg):
+    result = run_benchmark(tiny_cfg("MODEL.MIC.PSEUDO_LABELS.THRESHOLD", 0.999), steps=1, warmup=0)
+    assert result["diagnostics"]["pseudo_boxes_per_image"] == 0
+    assert result["parts"]["student masked forward+backward"] < 0.1 * result["step"]
