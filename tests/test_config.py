@@ -198,6 +198,12 @@ def test_wrong_overrides_are_one_sentence(overrides, message):
         mic_det.load_config(None, overrides)
 
 
+def test_whole_numbers_will_do_for_floats():
+    cfg = mic_det.load_config(None, ["MODEL.MIC.LOSS_WEIGHT", "1", "MODEL.MIC.MASK.RATIO", 0, "SOLVER.MAX_ITER", "5"])
+    assert (cfg.MODEL.MIC.LOSS_WEIGHT, cfg.MODEL.MIC.MASK.RATIO, cfg.SOLVER.MAX_ITER) == (1.0, 0.0, 5)
+    assert isinstance(cfg.MODEL.MIC.LOSS_WEIGHT, float) and isinstance(cfg.SOLVER.MAX_ITER, int)
+
+
 def test_wrong_files_are_named(tmp_path):
     with pytest.raises(UserError, match=r"gone\.yaml does not exist"):
         mic_det.load_config(tmp_path / "gone.yaml")

@@ -1,5 +1,7 @@
 """Config files and command lines -> a config, with clear words for what is wrong."""
 
+import itertools
+import re
 from pathlib import Path
 
 from detectron2.config import CfgNode as CN
@@ -26,6 +28,16 @@ def value_of(cfg, key):
     return cfg
 
 
+def whole_as_float(cfg, overrides):
+    """`KEY VALUE` overrides in which whole numbers for float keys, such as LOSS_WEIGHT 1, are floats: yacs refuses them."""
+    floats = {key for key in known_keys(cfg) if isinstance(value_of(cfg, key), float)}
+    values = list(overrides)
+    for index, (key, value) in enumerate(itertools.pairwise(values)):
+        if index % 2 == 0 and key in floats and re.fullmatch(r"[+-]?\d+", str(value)):
+            values[index + 1] = float(value)
+    return values
+
+
 def load_config(config_file=None, overrides=()):
     """Detectron2's and mic-det's defaults, merged with a YAML file and `KEY VALUE` overrides.
 
@@ -40,7 +52,7 @@ def load_config(config_file=None, overrides=()):
         if config_file:
             cfg.merge_from_file(str(config_file))
         source = "the command line"
-        cfg.merge_from_list(list(overrides))
+        cfg.merge_from_list(whole_as_float(cfg, overrides))
     except (KeyError, ValueError, AssertionError) as error:
         message = str(error.args[0]) if error.args else str(error)
         key = message.rsplit(" ", 1)[-1]
