@@ -41,11 +41,12 @@ study: setup  ## every offline benchmark, all methods, three seeds: rewrites ben
 	$(BIN)/python datasets/prepare_toycity_cls.py --root datasets
 	$(BIN)/python tools/study.py --benchmark all --jobs 2
 
-benchmark: setup  ## time of one training step and its parts, for every task
+benchmark: setup  ## time of a training step and its parts, for every task, also as output/benchmark/*.json
 	$(BIN)/python datasets/prepare_toycity.py --root datasets/toycity
 	$(BIN)/python datasets/prepare_toycity_seg.py --root datasets
 	$(BIN)/python datasets/prepare_toycity_cls.py --root datasets
-	for name in $(STEPS); do $(BIN)/python tools/benchmark.py --config-file configs/$$name.yaml $(SURE) || exit 1; done
+	for name in $(STEPS); do $(BIN)/python tools/benchmark.py --config-file configs/$$name.yaml \
+	  --json output/benchmark/$$name.json $(SURE) || exit 1; done
 
 clean:  ## remove build products; keeps output/ and datasets/
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis .coverage

@@ -32,7 +32,7 @@ def main():
     parser.add_argument("--config-file", required=True)
     parser.add_argument("--image-size", type=image_size, metavar="HxW", help="shortest and longest side of the network's input")
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--json", help="file to write the figures to")
+    parser.add_argument("--json", help="file to write the figures to; its folder is made")
     parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="config overrides")
     args = parser.parse_intermixed_args()
     cfg = open_config(args.config_file, args.overrides)
@@ -51,6 +51,7 @@ def main():
     print("last step: " + ", ".join(f"{name} {value:.3g}" for name, value in result["diagnostics"].items()))
     if args.json:
         content = {**result, "machine": machine(), "config": args.config_file, "overrides": args.overrides}
+        Path(args.json).parent.mkdir(parents=True, exist_ok=True)
         Path(args.json).write_text(json.dumps(content, indent=1) + "\n")
 
 
