@@ -40,7 +40,7 @@ setup(
         "fast": ["faster-coco-eval"],
         "timm": ["timm"],
         "segmentation": ["transformers>=5"],
-        "text": ["open_clip_torch", "transformers>=5"],
+        "text": ["open_clip_torch", "transformers>=5", "sentence-transformers"],
         "export": ["onnx", "onnxscript", "onnxruntime"],
         "dev": [
             "opencv-python-headless",
@@ -48,6 +48,7 @@ setup(
             "timm",
             "transformers>=5",
             "open_clip_torch",
+            "sentence-transformers",
             "onnx",
             "onnxscript",
             "onnxruntime",

@@ -1,8 +1,9 @@
 #!/usr/bin/env python
-"""Make a text bank, the class embeddings that LC-MSM trains with, from a CLIP text encoder in a local file.
+"""Make a text bank, the class embeddings that LC-MSM trains with, from a text encoder in local files.
 
 python tools/make_text_bank.py --classes cityscapes --weights open_clip_pytorch_model.bin
     --output pretrained/text_bank_cityscapes.pth
+python tools/make_text_bank.py --classes camvid --weights all-MiniLM-L6-v2 --output configs/text_banks/camvid_minilm.pth
 python tools/make_text_bank.py --classes road car "traffic light" --weights FOLDER --alias car=vehicle --output bank.pth
 """
 
@@ -33,9 +34,11 @@ def template(text):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--classes", required=True, nargs="+", help=f"names in the labels' order, or {' or '.join(CLASS_LISTS)}")
-    parser.add_argument("--weights", required=True, help="open_clip checkpoint, or folder of transformers' save_pretrained")
+    parser.add_argument(
+        "--weights", required=True, help="open_clip checkpoint, or folder of transformers or sentence-transformers"
+    )
     parser.add_argument("--model", default="ViT-H-14", help="open_clip's name of the architecture (default ViT-H-14)")
-    parser.add_argument("--tag", default="", help="name of the weights to note in the bank (default: the file's)")
+    parser.add_argument("--tag", default="", help="name of the weights to note in the bank (default: the file's, if it is one)")
     parser.add_argument(
         "--template", type=template, nargs="+", default=[TEMPLATE], help=f"default '{TEMPLATE}'; several are averaged"
     )

@@ -22,7 +22,7 @@ class TextBank:
         classes: K class names in the order of the labels; () when nobody knows (random rows).
         prompts: per class, the sentences that were embedded.
         model: name of the encoder.
-        tag: of its weights.
+        tag: of its weights, when one is known.
         weights_sha256: hash of the weight file.
     """
 
@@ -36,10 +36,8 @@ class TextBank:
     def __str__(self):
         if not self.model:
             return f"{len(self.embeddings)} random class embeddings, which know nothing of the classes' names"
-        return (
-            f"{len(self.embeddings)} class embeddings of {self.model}, {self.tag} (weights {self.weights_sha256[:12]}), e.g. "
-            f"'{self.prompts[0][0]}'"
-        )
+        encoder = ", ".join(filter(None, (self.model, self.tag, f"weights {self.weights_sha256[:12]}")))
+        return f"{len(self.embeddings)} class embeddings of {encoder}, e.g. '{self.prompts[0][0]}'"
 
     @classmethod
     def random(cls, count, width=RANDOM_WIDTH):

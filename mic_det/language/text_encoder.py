@@ -1,4 +1,4 @@
-"""CLIP text encoders from local files, and the text banks they make. Needs open_clip or transformers (`mic-det[text]`)."""
+"""Text encoders from local files, and the text banks they make. Needs the packages of `mic-det[text]`."""
 
 import hashlib
 from pathlib import Path
@@ -18,7 +18,8 @@ def open_encoder(weights, model="ViT-H-14"):
     """A callable from N sentences to NxD embeddings, not normalised.
 
     Args:
-        weights: checkpoint file of an open_clip `model`, or a folder that transformers' `save_pretrained` wrote.
+        weights: checkpoint file of an open_clip `model`, a CLIP text encoder's folder that transformers' `save_pretrained`
+            wrote, or a sentence encoder's that sentence-transformers' wrote.
         model: open_clip's name of the architecture; a folder tells its own.
 
     Raises:
@@ -30,7 +31,9 @@ def open_encoder(weights, model="ViT-H-14"):
             "open_clip_pytorch_model.bin of laion/CLIP-ViT-H-14-laion2B-s32B-b79K on the Hugging Face hub."
         )
     try:
-        return transformers_encoder(weights) if Path(weights).is_dir() else open_clip_encoder(weights, model)
+        if Path(weights).is_dir():
+            return sentence_encoder(weights) if is_sentence_encoder(weights) else transformers_encoder(weights)
+        return open_clip_encoder(weights, model)
     except ImportError as error:
         raise UserError(f"Reading a text encoder needs {error.name}: pip install 'mic-det[text]'.") from None
 
@@ -48,6 +51,20 @@ def open_clip_encoder(file, model):
     return lambda sentences: network.encode_text(tokenise(sentences))
 
 
+def is_sentence_encoder(folder):
+    return (Path(folder) / "modules.json").is_file()
+
+
+def sentence_encoder(folder):
+    from sentence_transformers import SentenceTransformer
+
+    try:
+        network = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise UserError(f"--weights {folder} holds no sentence encoder: {str(error).splitlines()[0]}") from None
+    return lambda sentences: network.encode(sentences, convert_to_tensor=True, show_progress_bar=False)
+
+
 def transformers_encoder(folder):
     from transformers import AutoTokenizer, CLIPTextModelWithProjection
 
@@ -56,7 +73,8 @@ def transformers_encoder(folder):
         tokeniser = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError) as error:
         raise UserError(
-            f"--weights {folder} holds no CLIP text encoder with its tokenizer: {str(error).splitlines()[0]}"
+            f"--weights {folder} holds neither a CLIP text encoder with its tokenizer nor, in modules.json, a sentence encoder: "
+            f"{str(error).splitlines()[0]}"
         ) from None
     return lambda sentences: network(**tokeniser(sentences, padding=True, return_tensors="pt")).text_embeds
 
@@ -82,8 +100,12 @@ def make_bank(classes, weights, model="ViT-H-14", tag="", templates=(TEMPLATE,),
     """TextBank of class names; arguments as in `open_encoder` and `prompts_of`, `tag` names the weights."""
     prompts = prompts_of(classes, templates, aliases)
     embeddings = embed_classes(open_encoder(weights, model), prompts).clone()
-    kind = f"{Path(weights).name} (transformers)" if Path(weights).is_dir() else model
-    return TextBank(embeddings, list(classes), prompts, kind, tag or Path(weights).stem, sha256(weights))
+    if Path(weights).is_dir():
+        library = "sentence-transformers" if is_sentence_encoder(weights) else "transformers"
+        model = f"{Path(weights).resolve().name} ({library})"
+    else:
+        tag = tag or Path(weights).stem
+    return TextBank(embeddings, list(classes), prompts, model, tag, sha256(weights))
 
 
 def sha256(path):

@@ -26,6 +26,9 @@ PAIRS = (
     ("lcmsm_no_text", "daformer"),
     ("lcmsm_random", "daformer"),
     ("lcmsm_random", "lcmsm_no_text"),
+    ("lcmsm", "daformer"),
+    ("lcmsm", "lcmsm_no_text"),
+    ("lcmsm", "lcmsm_random"),
 )
 # 97.5 % points of Student's t for 1, 2, ... degrees of freedom
 STUDENT_T = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)

@@ -1,12 +1,19 @@
 import logging
+from pathlib import Path
 
 import pytest
 import torch
 
+import mic_det
+from mic_det.config import num_classes
+from mic_det.data.camvid import SEMANTIC_CLASSES
+from mic_det.data.label_ids import CLASSES as CITYSCAPES
 from mic_det.errors import UserError
 from mic_det.language import TextBank, open_bank
+from tests.conftest import REPOSITORY
 
 CLASSES = ["road", "car", "sky"]
+CLASS_LISTS = {"cityscapes": CITYSCAPES, "camvid": SEMANTIC_CLASSES}
 
 
 @pytest.fixture
@@ -20,7 +27,28 @@ def test_a_bank_survives_its_file(bank, tmp_path):
     found = open_bank(str(tmp_path / "new/bank.pth"), 3)
     assert torch.equal(found.embeddings, bank.embeddings)
     assert (found.classes, found.prompts, found.model, found.tag) == (CLASSES, bank.prompts, "ViT-T", "tiny")
-    assert str(found) == "3 class embeddings of ViT-T, tiny (weights abababababab), e.g. 'a photo of a road.'"
+    assert str(found) == "3 class embeddings of ViT-T, tiny, weights abababababab, e.g. 'a photo of a road.'"
+
+
+def test_the_banks_in_the_repository_have_their_datasets_classes_and_know_what_is_alike():
+    neighbours = {}
+    for name in ("toycity_seg_lcmsm", "camvid_seg_lcmsm"):
+        cfg = mic_det.load_config(REPOSITORY / f"configs/{name}.yaml")
+        bank = open_bank(str(REPOSITORY / cfg.MODEL.LANGUAGE_HEAD.TEXT_BANK), num_classes(cfg))
+        bank.check_classes(CLASS_LISTS[Path(cfg.MODEL.LANGUAGE_HEAD.TEXT_BANK).stem.split("_")[0]], name)
+        assert bank.model == "all-MiniLM-L6-v2 (sentence-transformers)" and len(bank.weights_sha256) == 64
+        likeness = bank.embeddings @ bank.embeddings.T
+        torch.testing.assert_close(likeness.diagonal(), torch.ones(len(likeness)))
+        nearest = likeness.fill_diagonal_(-1).argmax(dim=1).tolist()
+        neighbours |= {own: bank.classes[other] for own, other in zip(bank.classes, nearest, strict=True)}
+    alike = {
+        "motorcycle": "bicycle",
+        "traffic light": "traffic sign",
+        "vegetation": "terrain",
+        "truck": "car",
+        "pavement": "road",
+    }
+    assert alike.items() <= neighbours.items()
 
 
 def test_random_rows_are_always_the_same_and_say_so():

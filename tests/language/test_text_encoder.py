@@ -1,4 +1,4 @@
-"""Text banks from tiny random encoders: open_clip's file and transformers' folder must agree."""
+"""Text banks from tiny random encoders: open_clip's file and transformers' folder must agree; sentence encoders."""
 
 import json
 
@@ -82,6 +82,24 @@ def folder(network, tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def sentences(tmp_path_factory):
+    """A random sentence encoder of sentence-transformers: BERT, mean over tokens, normalised."""
+    from sentence_transformers import SentenceTransformer, models
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "photo", "of", ".", *" ".join(CLASSES).split(), "pedestrian"]
+    path = tmp_path_factory.mktemp("bert")
+    (path / "vocab.txt").write_text("\n".join(words))
+    torch.manual_seed(0)
+    sizes = {"hidden_size": DIM, "intermediate_size": DIM, "num_hidden_layers": LAYERS, "num_attention_heads": HEADS}
+    BertModel(BertConfig(vocab_size=len(words), **sizes)).save_pretrained(path)
+    BertTokenizerFast(str(path / "vocab.txt")).save_pretrained(path)
+    layers = models.Transformer(str(path)), models.Pooling(DIM), models.Normalize()
+    SentenceTransformer(modules=layers, device="cpu").save(str(path / "tiny-bert"))
+    return path
+
+
 def test_prompts_are_the_published_ones():
     assert prompts_of(CLASSES) == [
         ["a photo of a road."],
@@ -115,6 +133,19 @@ def test_both_libraries_give_the_same_embeddings(file, folder):
     assert theirs.model.endswith("(transformers)") and len(theirs.weights_sha256) == 64
 
 
+def test_sentence_encoders_give_their_pooled_embeddings(sentences):
+    from transformers import AutoModel, AutoTokenizer
+
+    bank = make_bank(CLASSES, sentences / "tiny-bert")
+    tokens = AutoTokenizer.from_pretrained(sentences)([prompts[0] for prompts in bank.prompts], padding=True, return_tensors="pt")
+    assert set(tokens["attention_mask"].sum(dim=1).tolist()) == {8, 9}  # "traffic light" is one word longer
+    with torch.no_grad():
+        hidden = AutoModel.from_pretrained(sentences).eval()(**tokens).last_hidden_state
+    mask = tokens["attention_mask"][..., None]
+    torch.testing.assert_close(bank.embeddings, F.normalize((hidden * mask).sum(dim=1) / mask.sum(dim=1)), rtol=1e-4, atol=1e-5)
+    assert bank.model == "tiny-bert (sentence-transformers)" and bank.tag == "" and len(bank.weights_sha256) == 64
+
+
 def test_the_tool_writes_a_bank_and_names_what_is_wrong(folder, file, tmp_path):
     tool = REPOSITORY / "tools/make_text_bank.py"
     common = ("--classes", *CLASSES, "--output", tmp_path / "bank.pth")
@@ -126,7 +157,7 @@ def test_the_tool_writes_a_bank_and_names_what_is_wrong(folder, file, tmp_path):
     for arguments, message in (
         (("--weights", tmp_path / "none.bin"), "none.bin does not exist. LC-MSM uses OpenCLIP's ViT-H-14"),
         (("--weights", file, "--model", "ViT-B-33"), "Did you mean 'ViT-B-32'?"),
-        (("--weights", tmp_path), "holds no CLIP text encoder"),
+        (("--weights", tmp_path), "holds neither a CLIP text encoder"),
         (("--weights", file, "--template", "a photo"), "does not say where the {name} goes"),
         (("--weights", file, "--alias", "person"), "is not CLASS=WORD"),
     ):

@@ -146,7 +146,7 @@ def test_demo_compares_source_only_and_mic(toycity, tmp_path):
 
 
 def test_study_reports_the_student(toycity, tmp_path):
-    lcmsm = ["lcmsm_no_text", "lcmsm_random"]
+    lcmsm = ["lcmsm_no_text", "lcmsm_random", "lcmsm"]
     assert methods_of("toycity_seg") == ["source_only", "daformer", "mt_daformer", "mic_daformer", *lcmsm, "oracle"]
     text = run_study("toycity_seg", ("source_only", "daformer"), tmp_path, (0, 1), tmp_path / "report.md", SHORT)
     assert "daformer minus source_only, toycity_seg_val mIoU (student), seed by seed" in text and "95 % interval" in text
