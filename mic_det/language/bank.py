@@ -18,7 +18,7 @@ class TextBank:
     """Class embeddings of a text encoder.
 
     Attributes:
-        embeddings: KxD float32, as the encoder gives them: not normalised.
+        embeddings: KxD float32, as the encoder gives them (CLIP's are not normalised).
         classes: K class names in the order of the labels; () when nobody knows (random rows).
         prompts: per class, the sentences that were embedded.
         model: name of the encoder.

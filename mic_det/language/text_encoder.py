@@ -15,7 +15,7 @@ ALIASES = {"person": "pedestrian", "rider": "driver", "bicycle": "bike", "motorc
 
 
 def open_encoder(weights, model="ViT-H-14"):
-    """A callable from N sentences to NxD embeddings, not normalised.
+    """A callable from N sentences to NxD embeddings: CLIP's projected ones, or what a sentence encoder's own modules make.
 
     Args:
         weights: checkpoint file of an open_clip `model`, a CLIP text encoder's folder that transformers' `save_pretrained`
