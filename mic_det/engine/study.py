@@ -139,6 +139,7 @@ def differences(cfg, reference):
 def conditions(stem, methods, seeds, overrides=()):
     """What a reader must know to compare or repeat the numbers: the settings of one method, and where others differ."""
     configs = {method: load_config(config_file(stem, method), overrides) for method in methods}
+    notes = [f"`{method}`: {note}" for method, cfg in configs.items() for note in task_of(cfg).notes(cfg)]
     named_mic = [method for method in methods if method.startswith("mic")]
     first = (named_mic or adapting(methods) or methods)[0]
     cfg = configs.pop(first)
@@ -153,6 +154,7 @@ def conditions(stem, methods, seeds, overrides=()):
         f"flip and colour jitter {cfg.INPUT.COLOR_JITTER:g} for every method.",
         *own,
         *(f"`{method}` differs from `{first}` in {differences(other, cfg)}." for method, other in configs.items()),
+        *notes,
         f"Seeds {', '.join(map(str, seeds))}. Every method has an EMA teacher. No target label was read except by the oracle.",
         f"{machine()}.",
         f"Command: `{' '.join(['python', 'tools/study.py', *sys.argv[1:]])}`.",

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from mic_det.engine.demo import DETECTION, ensure_toycity, run_demo
-from mic_det.engine.study import REPORTS, is_prepared, methods_of, run_study
+from mic_det.engine.study import REPORTS, conditions, is_prepared, methods_of, run_study
 from mic_det.errors import UserError
 from tests.conftest import REPOSITORY, TINY, run_script
 
@@ -87,6 +87,12 @@ def test_toycity_is_made_once(tmp_path, monkeypatch):
 
     assert ensure_toycity(make) == ensure_toycity(make) == tmp_path
     assert made == [tmp_path]
+
+
+def test_conditions_say_what_the_language_decoder_knows():
+    found = conditions("toycity_seg", ["lcmsm_no_text", "lcmsm_random", "lcmsm"], (0,))
+    assert [line.split(":")[0] for line in found if "Language decoder" in line] == ["`lcmsm_random`", "`lcmsm`"]
+    assert any("`lcmsm`: Language decoder: 19 class embeddings of all-MiniLM-L6-v2" in line for line in found)
 
 
 def test_all_means_every_benchmark_that_is_prepared(datasets, caplog):
