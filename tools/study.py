@@ -3,14 +3,16 @@
 
 python tools/study.py --benchmark toycity                       # writes benchmarks/toycity_detection.md
 python tools/study.py --benchmark toycity_seg --jobs 2 --methods source_only daformer --report output/daformer.md
+python tools/study.py --benchmark toycity_seg --add              # keep the runs that the report already has
 python tools/study.py --benchmark all --jobs 2                  # every benchmark whose datasets are prepared
 """
 
 import argparse
 import logging
 
-from mic_det.engine.study import REPORTS, REPOSITORY, SUFFIXES, is_prepared, methods_of, run_study
+from mic_det.engine.study import REPORTS, REPOSITORY, SUFFIXES, is_prepared, methods_of, results_of, run_study
 from mic_det.errors import UserError
+from mic_det.reporting.report import read_lines
 from mic_det.tooling import run_tool
 
 
@@ -21,6 +23,7 @@ def main():
     parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1, 2))
     parser.add_argument("--output", help="folder of the runs (default output/study/BENCHMARK); finished runs are not repeated")
     parser.add_argument("--report", help="Markdown file to write (default: the benchmark's in benchmarks/)")
+    parser.add_argument("--add", action="store_true", help="keep the runs in the .jsonl beside the report; train what it lacks")
     parser.add_argument("--jobs", type=int, default=1, help="seeds trained at the same time")
     parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="config overrides")
     args = parser.parse_intermixed_args()
@@ -32,7 +35,10 @@ def main():
     for benchmark in [stem for stem in REPORTS if is_prepared(stem)] if args.benchmark == "all" else [args.benchmark]:
         methods, output = args.methods or methods_of(benchmark), args.output or f"output/study/{benchmark}"
         report = args.report or REPOSITORY / "benchmarks" / REPORTS[benchmark]
-        print(run_study(benchmark, methods, output, args.seeds, report, args.overrides, args.jobs))
+        if args.add and not results_of(report).is_file():
+            raise UserError(f"--add: there is no {results_of(report)} to add to; without --add everything is trained.")
+        known = read_lines(results_of(report)) if args.add else ()
+        print(run_study(benchmark, methods, output, args.seeds, report, args.overrides, args.jobs, known))
 
 
 if __name__ == "__main__":

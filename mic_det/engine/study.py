@@ -1,6 +1,7 @@
 """Several methods under equal conditions: what the demo and the studies run."""
 
 import datetime
+import json
 import logging
 import os
 import platform
@@ -15,9 +16,9 @@ import torch
 from mic_det.config import known_keys, load_config, value_of
 from mic_det.engine import burn_in
 from mic_det.errors import UserError
-from mic_det.reporting.markdown import study_report
+from mic_det.reporting.markdown import ordered, study_report
 from mic_det.reporting.report import read_lines
-from mic_det.reporting.run_report import read_results, write_summary
+from mic_det.reporting.run_report import read_results
 from mic_det.tasks import task_of
 
 logger = logging.getLogger(__name__)
@@ -48,6 +49,11 @@ REPORTS = {
     "camvid_day2dusk": "camvid_detection.md",
     "camvid_seg": "camvid_segmentation.md",
 }
+
+
+def results_of(report):
+    """The file with the results of every run behind a Markdown report."""
+    return Path(report).with_suffix(".jsonl")
 
 
 def config_file(stem, method):
@@ -99,13 +105,13 @@ def train_methods(stem, methods, output, overrides=(), threads=None, quiet=False
         train(stem, method, folder, (*overrides, *keep_burn_in), threads, quiet)
 
 
-def train_seeds(stem, methods, output, seeds, overrides=(), jobs=1):
-    """`train_methods` for every seed, `jobs` seeds at a time, in `<output>/seed<seed>/<method>`."""
+def train_seeds(stem, missing, output, overrides=(), jobs=1):
+    """`train_methods` for every seed of {seed: methods}, `jobs` seeds at a time, in `<output>/seed<seed>/<method>`."""
     threads = max((os.cpu_count() or 1) // jobs, 1)
     with ThreadPoolExecutor(jobs) as pool:
         runs = [
             pool.submit(train_methods, stem, methods, Path(output) / f"seed{seed}", ("SEED", seed, *overrides), threads, jobs > 1)
-            for seed in seeds
+            for seed, methods in missing.items()
         ]
         for run in runs:
             run.result()
@@ -136,6 +142,23 @@ def differences(cfg, reference):
     return ", ".join(f"{key} {value_of(cfg, key)}" for key in keys)
 
 
+def machines(results):
+    """On what the runs of a study were trained: a sentence, or one for each machine and day."""
+    runs = {}
+    for run in results:
+        runs.setdefault(run["machine"], {}).setdefault(run["method"], set()).add(run["seed"])
+    if len(runs) == 1:
+        return [f"{name}." for name in runs]
+    return [
+        f"{name}: {', '.join(f'`{method}` (seeds {listed(sorted(seeds))})' for method, seeds in methods.items())}."
+        for name, methods in runs.items()
+    ]
+
+
+def listed(seeds):
+    return ", ".join(map(str, seeds))
+
+
 def conditions(stem, methods, seeds, overrides=()):
     """What a reader must know to compare or repeat the numbers: the settings of one method, and where others differ."""
     configs = {method: load_config(config_file(stem, method), overrides) for method in methods}
@@ -155,9 +178,7 @@ def conditions(stem, methods, seeds, overrides=()):
         *own,
         *(f"`{method}` differs from `{first}` in {differences(other, cfg)}." for method, other in configs.items()),
         *notes,
-        f"Seeds {', '.join(map(str, seeds))}. Every method has an EMA teacher. No target label was read except by the oracle.",
-        f"{machine()}.",
-        f"Command: `{' '.join(['python', 'tools/study.py', *sys.argv[1:]])}`.",
+        f"Seeds {listed(seeds)}. Every method has an EMA teacher. No target label was read except by the oracle.",
     ]
 
 
@@ -172,20 +193,53 @@ def is_prepared(stem):
     return True
 
 
-def run_study(stem, methods, output, seeds, report, overrides=(), jobs=1):
-    """Train all methods on all seeds and write the Markdown report and `<output>/summary.json`. Returns the report."""
-    watch = Stopwatch()
-    train_seeds(stem, methods, output, seeds, overrides, jobs)
+def check_known(known, stem, overrides=()):
+    """Raise UserError if a known run trained longer or shorter than its config now says."""
+    for method, iterations in sorted({(run["method"], run["iterations"]) for run in known}):
+        wanted = load_config(config_file(stem, method), overrides).SOLVER.MAX_ITER
+        if iterations != wanted:
+            raise UserError(
+                f"The known runs of {method} took {iterations} iterations, its config now has SOLVER.MAX_ITER {wanted}: they "
+                "cannot stand in one table. Leave --add out to train everything."
+            )
+
+
+def run_study(stem, methods, output, seeds, report, overrides=(), jobs=1, known=()):
+    """Train all methods on all seeds; write the Markdown report and, beside it, every run's results as JSON lines.
+
+    Args:
+        stem: of the configs, as "toycity_seg".
+        output: folder of the runs; what has finished there is not repeated.
+        report: Markdown file to write.
+        known: results of an earlier study, from the `.jsonl` beside its report. These runs are not repeated either, and are
+            reported with the new ones.
+
+    Returns the report's text.
+    """
+    check_known(known, stem, overrides)
+    of_known = {(run["seed"], run["method"]) for run in known}
+    missing = {seed: [method for method in methods if (seed, method) not in of_known] for seed in seeds}
+    missing = {seed: of_seed for seed, of_seed in missing.items() if of_seed}
+    train_seeds(stem, missing, output, overrides, jobs)
     results = [
-        {"seed": seed, **run}
-        for seed in seeds
-        for method in methods
-        for run in read_results(Path(output) / f"seed{seed}" / method, method)
+        *known,
+        *(
+            {"seed": seed, **run, "machine": machine()}
+            for seed, of_seed in missing.items()
+            for method in of_seed
+            for run in read_results(Path(output) / f"seed{seed}" / method, method)
+        ),
     ]
-    write_summary(Path(output) / "summary.json", seconds=watch.seconds, runs=results)
+    results.sort(key=lambda run: (run["seed"], list(SUFFIXES).index(run["method"])))
+    methods, seeds = [name for name in SUFFIXES if any(run["method"] == name for run in results)], ordered(results, "seed")
+    command = f"Command: `{' '.join(['python', 'tools/study.py', *sys.argv[1:]])}`."
     text = study_report(
-        f"{stem}: {len(seeds)} seed{'s' if len(seeds) > 1 else ''}", results, conditions(stem, methods, seeds, overrides)
+        f"{stem}: {len(seeds)} seed{'s' if len(seeds) > 1 else ''}",
+        results,
+        [*conditions(stem, methods, seeds, overrides), *machines(results), command],
     )
-    Path(report).parent.mkdir(parents=True, exist_ok=True)
-    Path(report).write_text(text, encoding="utf-8")
+    report = Path(report)
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.write_text(text, encoding="utf-8")
+    results_of(report).write_text("".join(f"{json.dumps(run)}\n" for run in results), encoding="utf-8")
     return text

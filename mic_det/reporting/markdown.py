@@ -131,7 +131,7 @@ def study_report(title, results, conditions):
     """Markdown text.
 
     Args:
-        results: as in summary.json, each with its "seed".
+        results: of `read_results`, each with its "seed", ordered by seed and method.
         conditions: sentences on data, schedule, machine and command.
     """
     target, model = results[0]["test"], results[0]["model"]

@@ -6,11 +6,13 @@ import re
 import pytest
 
 from mic_det.engine.demo import DETECTION, ensure_toycity, run_demo
-from mic_det.engine.study import REPORTS, conditions, is_prepared, methods_of, run_study
+from mic_det.engine.study import REPORTS, conditions, is_prepared, methods_of, results_of, run_study
 from mic_det.errors import UserError
+from mic_det.reporting.report import read_lines
 from tests.conftest import REPOSITORY, TINY, run_script
 
 SHORT = [*TINY, *("SOLVER.MAX_ITER", 4, "MODEL.MIC.BURN_IN", 2)]
+METHODS = ("source_only", "mic")
 
 
 @pytest.fixture(scope="module")
@@ -58,17 +60,48 @@ def test_mic_began_where_source_only_was(demo):
     assert (folder / "mic/model_0000002.pth").read_bytes() == (folder / "source_only/model_0000002.pth").read_bytes()
 
 
-def test_study_over_seeds(toycity, tmp_path):
-    report = tmp_path / "deep/report.md"
-    text = run_study("toycity", ("source_only", "mic"), tmp_path / "runs", (1, 2), report, SHORT, jobs=2)
+@pytest.fixture(scope="module")
+def study(toycity, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    text = run_study("toycity", METHODS, folder / "runs", (1, 2), folder / "deep/report.md", SHORT, jobs=2)
+    return folder, text
+
+
+def test_study_over_seeds(study):
+    folder, text = study
+    report = folder / "deep/report.md"
     assert report.read_text() == text
     assert " ± " in text and "mic minus source_only, toycity_foggy_all_val AP50 (teacher), seed by seed: " in text
     assert "Seeds 1, 2." in text and "Command: `python tools/study.py" in text and "4 iterations for every method" in text
-    runs = json.loads((tmp_path / "runs/summary.json").read_text())["runs"]
-    assert {run["seed"] for run in runs} == {1, 2} and len(runs) == 2 * 2 * 2 * 2
-    before = (tmp_path / "runs/seed1/mic/log.txt").read_text()
-    run_study("toycity", ("source_only", "mic"), tmp_path / "runs", (1, 2), report, SHORT)
-    assert (tmp_path / "runs/seed1/mic/log.txt").read_text() == before, "a finished run was repeated"
+    runs = read_lines(results_of(report))
+    assert [(run["seed"], run["method"]) for run in runs[::4]] == [(1, "source_only"), (1, "mic"), (2, "source_only"), (2, "mic")]
+    assert len(runs) == 2 * 2 * 2 * 2
+    before = (folder / "runs/seed1/mic/log.txt").read_text()
+    run_study("toycity", METHODS, folder / "runs", (1, 2), report, SHORT)
+    assert (folder / "runs/seed1/mic/log.txt").read_text() == before, "a finished run was repeated"
+
+
+def without_machines(text):
+    return [line for line in text.splitlines() if "torch" not in line]
+
+
+def test_a_study_adds_to_results_of_another_machine(study, tmp_path):
+    folder, text = study
+    known = [run for run in read_lines(results_of(folder / "deep/report.md")) if (run["seed"], run["method"]) != (2, "mic")]
+    known = [{**run, "machine": "an older one with torch"} for run in known]
+    added = run_study("toycity", METHODS[1:], tmp_path / "runs", (2,), tmp_path / "report.md", SHORT, known=known)
+    assert without_machines(added) == without_machines(text), "without source_only's burn-in mic learns the same"
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.glob("runs/*/*")] == ["runs/seed2/mic"], (
+        "a known run was repeated"
+    )
+    assert "* an older one with torch: `source_only` (seeds 1, 2), `mic` (seeds 1)." in added
+    assert re.search(r"Python.*: `mic` \(seeds 2\)\.", added)
+
+
+def test_known_results_of_another_schedule_are_refused(tmp_path):
+    known = [{"seed": 1, "method": "source_only", "iterations": 4}]
+    with pytest.raises(UserError, match=r"source_only took 4 iterations, its config now has SOLVER.MAX_ITER 6"):
+        run_study("toycity", METHODS, tmp_path, (1,), tmp_path / "r.md", [*SHORT, "SOLVER.MAX_ITER", 6], known=known)
 
 
 def test_a_failing_run_is_named(toycity, tmp_path):
@@ -108,5 +141,7 @@ def test_the_tool_asks_for_what_it_cannot_know():
     tool = REPOSITORY / "tools/study.py"
     run = run_script(tool, "--benchmark", "all", "--methods", "mic", check=False)
     assert run.returncode == 1 and "runs all methods" in run.stderr
+    run = run_script(tool, "--benchmark", "toycity", "--add", "--report", "nowhere.md", check=False)
+    assert run.returncode == 1 and "there is no nowhere.jsonl to add to" in run.stderr
     run = run_script(tool, "--benchmark", "cs2foggy", check=False)
     assert run.returncode == 1 and "--report is needed for 'cs2foggy'" in run.stderr
