@@ -41,16 +41,17 @@ def main():
     args = parser.parse_intermixed_args()
     cfg = open_config(args.config_file, [*args.overrides, "MODEL.DEVICE", "cpu"])
     task, name, image = task_of(cfg), args.model or cfg.MODEL.MIC.INFERENCE, example_image(cfg, args.image)
+    answers = task.answers(cfg)
     metadata = {
         "classes": class_names(cfg.DATASETS.TRAIN[0], num_classes(cfg)),
         "channel_order": cfg.INPUT.FORMAT,
         **task.input_sizes(cfg),
-        "input": [3, None, None] if task.answers.any_size else list(image.shape),
+        "input": [3, None, None] if answers.any_size else list(image.shape),
         "model": name,
     }
     network = load_model(cfg, cfg.MODEL.WEIGHTS).network(name)
-    difference = export(network, task.answers, args.output, args.format, image, metadata)
-    print(f"Wrote {args.output}; its {', '.join(task.answers.names)} differ from the {name}'s by at most {difference:.2g}.")
+    difference = export(network, answers, args.output, args.format, image, metadata)
+    print(f"Wrote {args.output}; its {', '.join(answers.names)} differ from the {name}'s by at most {difference:.2g}.")
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ def detections(detector, inputs):
 
 DETECTIONS = Answers(("boxes", "scores", "classes"), detections, any_size=True)
 PIXEL_PROBABILITIES = Answers(("probabilities",), lambda network, inputs: network(inputs)[0]["sem_seg"])  # KxHxW
+SCALE_ATTENTION = Answers(("attention",), PIXEL_PROBABILITIES.ask)  # 1xHxW, of HRDA with HRDA.OUTPUT att
 CLASS_PROBABILITIES = Answers(("probabilities",), lambda network, inputs: network(inputs)[0]["scores"])  # K
 
 

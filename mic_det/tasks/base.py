@@ -14,14 +14,12 @@ class Task(ABC):
         progress: {label in the log line: logged value}.
         curves: {logged value: title} of the report's curves beside the losses.
         test_batch: images per batch in evaluation.
-        answers: Answers of its exported networks.
     """
 
     data = None
     pictures = None
     metrics = None
     test_batch = 1
-    answers = None
     progress = MappingProxyType({})
     curves = MappingProxyType({})
 
@@ -68,6 +66,10 @@ class Task(ABC):
     @abstractmethod
     def network_input(self, cfg, image):
         """3xHxW uint8 at test size of an HxWx3 uint8 image, both in the network's channel order."""
+
+    @abstractmethod
+    def answers(self, cfg):
+        """Answers of its exported networks."""
 
     @abstractmethod
     def input_sizes(self, cfg):

@@ -23,7 +23,6 @@ class ClassificationTask(Task):
     data = data
     pictures = classification_pictures
     metrics = IMAGES
-    answers = CLASS_PROBABILITIES
     test_batch = 32  # all images have one size
     progress = MappingProxyType({"score": "pseudo_score"})
     curves = MappingProxyType(
@@ -48,6 +47,9 @@ class ClassificationTask(Task):
 
     def network_input(self, cfg, image):
         return ClassificationMapper(cfg, random=False).prepare(image)
+
+    def answers(self, cfg):
+        return CLASS_PROBABILITIES
 
     def input_sizes(self, cfg):
         return {"squeezed_to": cfg.INPUT.CLASSIFICATION.RESIZE, "crop": cfg.INPUT.CLASSIFICATION.CROP}

@@ -23,7 +23,6 @@ class DetectionTask(Task):
     data = data
     pictures = detection_pictures
     metrics = BOXES
-    answers = DETECTIONS
     progress = MappingProxyType({"boxes": "source_boxes_per_image", "pseudo": "pseudo_boxes_per_image"})
     curves = MappingProxyType(
         {
@@ -48,6 +47,9 @@ class DetectionTask(Task):
 
     def network_input(self, cfg, image):
         return boxes.network_input(cfg, image)
+
+    def answers(self, cfg):
+        return DETECTIONS
 
     def input_sizes(self, cfg):
         return {"short_side": cfg.INPUT.MIN_SIZE_TEST, "longest_side": cfg.INPUT.MAX_SIZE_TEST}

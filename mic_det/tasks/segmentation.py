@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 import torch
 
-from mic_det.checkpoint.export import PIXEL_PROBABILITIES
+from mic_det.checkpoint.export import PIXEL_PROBABILITIES, SCALE_ATTENTION
 from mic_det.data import segmentation as data
 from mic_det.data.segmentation_mapper import SegmentationTestMapper
 from mic_det.evaluation.metrics import PIXELS
@@ -23,7 +23,6 @@ class SegmentationTask(Task):
     data = data
     pictures = segmentation_pictures
     metrics = PIXELS
-    answers = PIXEL_PROBABILITIES
     progress = MappingProxyType({"quality": "pseudo_quality"})
     curves = MappingProxyType(
         {
@@ -46,6 +45,9 @@ class SegmentationTask(Task):
 
     def network_input(self, cfg, image):
         return SegmentationTestMapper(cfg).prepare(image)["image"]
+
+    def answers(self, cfg):
+        return SCALE_ATTENTION if cfg.MODEL.HRDA.OUTPUT == "att" else PIXEL_PROBABILITIES
 
     def input_sizes(self, cfg):
         return {"fitted_into": cfg.INPUT.SEM_SEG.TEST_SIZE}

@@ -10,6 +10,7 @@ from detectron2.modeling import build_model
 
 from mic_det.checkpoint.export import CLASS_PROBABILITIES, DETECTIONS, PIXEL_PROBABILITIES, detections, export
 from mic_det.errors import UserError
+from mic_det.tasks import task_of
 from tests.conftest import REPOSITORY, TINY, run_script
 from tests.modeling.test_students import student_cfg
 
@@ -85,6 +86,14 @@ def test_segmentation_networks(tiny_seg_cfg, tmp_path, options):
         expected = network([{"image": images[1]}])[0]["sem_seg"]
     assert float(expected.std()) > 0.01
     np.testing.assert_allclose(run_onnx(tmp_path / "m.onnx", images[1])[0], expected.numpy(), atol=1e-4)
+
+
+def test_hrda_attention_is_called_so(tiny_seg_cfg, tmp_path):
+    cfg = tiny_seg_cfg("MODEL.MIC.STUDENT", "HRDA", "MODEL.HRDA.DETAIL_CROP", (32, 64), "MODEL.HRDA.OUTPUT", "att")
+    network, answers = build_model(cfg).eval().network("student"), task_of(cfg).answers(cfg)
+    export(network, answers, tmp_path / "m.ts", "torchscript", torch.zeros(3, 64, 96, dtype=torch.uint8), {})
+    assert json.loads((tmp_path / "m.ts.json").read_text())["outputs"] == ["attention"]
+    assert torch.jit.load(str(tmp_path / "m.ts"))(torch.zeros(3, 64, 96, dtype=torch.uint8))[0].shape == (1, 64, 96)
 
 
 def test_classifiers(tiny_cls_cfg, tmp_path):
