@@ -25,12 +25,18 @@ class SharpnessAware:
 
     @contextlib.contextmanager
     def ascended(self):
-        """Inside, the weights are moved along their gradients, which are cleared; afterwards they are exactly as before."""
+        """Inside, the weights are moved along their gradients, which are cleared; afterwards they are exactly as before.
+
+        They stay where they are when a gradient is not finite.
+        """
         moved = [parameter for parameter in self.parameters if parameter.grad is not None]
         with torch.no_grad():
             before = [parameter.clone() for parameter in moved]
-            scale = self.rho / (gradient_norm(moved) + 1e-12)
-            torch._foreach_add_(moved, torch._foreach_mul([parameter.grad for parameter in moved], scale))
+            norm = gradient_norm(moved)
+            steps = torch._foreach_mul([parameter.grad for parameter in moved], self.rho / (norm + 1e-12))
+            # Where gradients are not finite there is no direction: weights moved all the same would leave their mark in
+            # running statistics, which outlive the step that is then skipped.
+            torch._foreach_add_(moved, [torch.where(norm.isfinite(), step, 0) for step in steps])
         for parameter in self.parameters:
             parameter.grad = None
         try:
