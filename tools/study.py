@@ -3,7 +3,7 @@
 
 python tools/study.py --benchmark toycity                       # writes benchmarks/toycity_detection.md
 python tools/study.py --benchmark toycity_seg --jobs 2 --methods source_only daformer --report output/daformer.md
-python tools/study.py --benchmark toycity_seg --add              # keep the runs that the report already has
+python tools/study.py --benchmark toycity_cls --add --seeds 3     # keep the runs in the report's .jsonl, add a seed
 python tools/study.py --benchmark all --jobs 2                  # every benchmark whose datasets are prepared
 """
 
