@@ -15,7 +15,7 @@ from tabulate import tabulate
 
 from mic_det.engine.benchmark import run_benchmark
 from mic_det.engine.setup import open_config
-from mic_det.engine.study import machine
+from mic_det.machine import machine
 from mic_det.tooling import run_tool
 
 

@@ -11,6 +11,7 @@ from mic_det.engine import study
 from mic_det.engine.run import load_model
 from mic_det.engine.setup import open_config
 from mic_det.evaluation.metrics import names_in
+from mic_det.machine import machine
 from mic_det.reporting import report
 from mic_det.reporting.run_report import read_results, write_summary
 from mic_det.tasks import task_of
@@ -90,7 +91,7 @@ def write_demo_report(demo, cfg, output, results):
     report.write_report(
         page,
         demo.title,
-        f"ToyCity, {cfg.DATASETS.TRAIN[0]} to {', '.join(cfg.DATASETS.TARGET)}; seed {cfg.SEED}; {study.machine()}.",
+        f"ToyCity, {cfg.DATASETS.TRAIN[0]} to {', '.join(cfg.DATASETS.TARGET)}; seed {cfg.SEED}; {machine()}.",
         results,
         [
             report.picture_section(

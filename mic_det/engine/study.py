@@ -1,17 +1,13 @@
 """Several methods under equal conditions: what the demo and the studies run."""
 
-import datetime
 import json
 import logging
 import os
-import platform
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-
-import torch
 
 from mic_det.config import known_keys, load_config, value_of
 from mic_det.engine import burn_in
@@ -117,16 +113,6 @@ def train_seeds(stem, missing, output, overrides=(), jobs=1):
             run.result()
 
 
-def machine():
-    """The conditions every reported number carries."""
-    processor = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        names = [line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
-        processor = names[0] if names else processor
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{os.cpu_count()} cores of {processor}"
-    return f"{device}, Python {platform.python_version()}, torch {torch.__version__}, {datetime.date.today()}"
-
-
 class Stopwatch:
     def __init__(self):
         self.start = time.perf_counter()
@@ -143,7 +129,7 @@ def differences(cfg, reference):
 
 
 def machines(results):
-    """On what the runs of a study were trained: a sentence, or one for each machine and day."""
+    """On what the runs of a study ended: a sentence, or one for each machine and day."""
     runs = {}
     for run in results:
         runs.setdefault(run["machine"], {}).setdefault(run["method"], set()).add(run["seed"])
@@ -224,7 +210,7 @@ def run_study(stem, methods, output, seeds, report, overrides=(), jobs=1, known=
     results = [
         *known,
         *(
-            {"seed": seed, **run, "machine": machine()}
+            {"seed": seed, **run}
             for seed, of_seed in missing.items()
             for method in of_seed
             for run in read_results(Path(output) / f"seed{seed}" / method, method)

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from mic_det.data.catalog import load_labelled
 from mic_det.data.stream import READ_ERRORS
 from mic_det.evaluation.metrics import per_class
+from mic_det.machine import machine
 
 logger = logging.getLogger(__name__)
 CLASS_METRICS = ("AP50", "VOC07", "VOC12", "IoU", "accuracy")
@@ -103,7 +104,10 @@ def class_table(results, dataset):
 
 
 def record_results(output_dir, results, iteration):
-    """Append to evaluation.json (JSON lines) and rewrite evaluation.csv from it; NaN becomes null and an empty cell."""
+    """Append to evaluation.json (JSON lines) and rewrite evaluation.csv from it, each entry with the machine and the day.
+
+    NaN becomes null and an empty cell.
+    """
     output_dir = Path(output_dir)
     output_dir.mkdir(parents=True, exist_ok=True)
     lines = output_dir / "evaluation.json"
@@ -111,7 +115,8 @@ def record_results(output_dir, results, iteration):
         for key, metrics in results.items():
             model, dataset = key.split("/", 1)
             values = {name: None if value != value else round(value, 4) for name, value in metrics.items()}
-            file.write(json.dumps({"iteration": iteration, "model": model, "dataset": dataset, **values}) + "\n")
+            entry = {"iteration": iteration, "model": model, "dataset": dataset, **values, "machine": machine()}
+            file.write(json.dumps(entry) + "\n")
     entries = [json.loads(line) for line in lines.read_text().splitlines()]
     columns = list(dict.fromkeys(column for entry in entries for column in entry))
     with (output_dir / "evaluation.csv").open("w", newline="") as file:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from mic_det.evaluation.metrics import names_in, per_class
+from mic_det.machine import machine
 from mic_det.reporting import report
 
 
@@ -26,6 +27,7 @@ def read_results(folder, method, test_names=None):
             **{name: entry[name] for name in names_in(entry).overall},
             names_in(entry).class_key: per_class(entry, names_in(entry).per_class),
             "best": best_of(entries, entry),
+            "machine": entry["machine"],
         }
         for entry in entries
         if entry["iteration"] == last
@@ -84,7 +86,7 @@ def write_run_report(task, cfg, model):
     sections.append(report.curve_section({name: folder}, task.curves))
     page = folder / "report.html"
     source, target = ", ".join(cfg.DATASETS.TRAIN), ", ".join(cfg.DATASETS.TARGET) or "no target"
-    subtitle = f"{source} to {target}; seed {cfg.SEED}; {cfg.SOLVER.MAX_ITER} iterations."
+    subtitle = f"{source} to {target}; seed {cfg.SEED}; {cfg.SOLVER.MAX_ITER} iterations; {machine()}."
     report.write_report(page, name, subtitle, results, sections, [*task.notes(cfg), *best_note(results)])
     return page
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pytest
 
@@ -79,6 +80,17 @@ def test_study_over_seeds(study):
     before = (folder / "runs/seed1/mic/log.txt").read_text()
     run_study("toycity", METHODS, folder / "runs", (1, 2), report, SHORT)
     assert (folder / "runs/seed1/mic/log.txt").read_text() == before, "a finished run was repeated"
+
+
+def test_a_report_names_the_machine_on_which_a_run_ended(study, tmp_path):
+    folder, _ = study
+    shutil.copytree(folder / "runs", tmp_path / "runs")
+    record = tmp_path / "runs/seed2/mic/evaluation.json"
+    entries = [{**entry, "machine": "an older one with torch"} for entry in read_lines(record)]
+    record.write_text("".join(f"{json.dumps(entry)}\n" for entry in entries))
+    text = run_study("toycity", METHODS, tmp_path / "runs", (1, 2), tmp_path / "report.md", SHORT)
+    assert "* an older one with torch: `mic` (seeds 2)." in text
+    assert re.search(r"Python.*: `source_only` \(seeds 1, 2\), `mic` \(seeds 1\)\.", text)
 
 
 def without_machines(text):

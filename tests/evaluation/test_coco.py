@@ -11,7 +11,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from mic_det.data.coco import load_json
-from mic_det.evaluation import BoxEvaluator
+from mic_det.evaluation import BoxEvaluator, networks
 from mic_det.evaluation.coco import coco_metrics
 from mic_det.evaluation.networks import record_results
 
@@ -114,10 +114,15 @@ def test_evaluator_maps_classes_and_writes_results(tmp_path):
     assert name not in DatasetCatalog.list()
 
 
-def test_results_are_appended_to_json_and_csv(tmp_path):
+def test_results_are_appended_to_json_and_csv(tmp_path, monkeypatch):
+    monkeypatch.setattr(networks, "machine", lambda: "GPU")
     record_results(tmp_path, {"teacher/some_val": {"AP": 1.5, "AP50/x": float("nan")}}, 10)
     record_results(tmp_path, {"student/some_val": {"AP": 2.0, "AP50/x": 3.0}}, 20)
     lines = [json.loads(line) for line in (tmp_path / "evaluation.json").read_text().splitlines()]
-    assert lines[0] == {"iteration": 10, "model": "teacher", "dataset": "some_val", "AP": 1.5, "AP50/x": None}
+    assert lines[0] == {"iteration": 10, "model": "teacher", "dataset": "some_val", "AP": 1.5, "AP50/x": None, "machine": "GPU"}
     rows = (tmp_path / "evaluation.csv").read_text().splitlines()
-    assert rows == ["iteration,model,dataset,AP,AP50/x", "10,teacher,some_val,1.5,", "20,student,some_val,2.0,3.0"]
+    assert rows == [
+        "iteration,model,dataset,AP,AP50/x,machine",
+        "10,teacher,some_val,1.5,,GPU",
+        "20,student,some_val,2.0,3.0,GPU",
+    ]
