@@ -14,6 +14,13 @@ def did_you_mean(word, options):
     return f" Did you mean '{close[0]}'?" if close else ""
 
 
+def registered(registry, name, key):
+    """The entry called `name` of an fvcore registry. Raises UserError, which names the config's `key`, when there is none."""
+    if name not in registry:
+        raise UserError(f"{key} names '{name}', which is not registered.{did_you_mean(name, [known for known, _ in registry])}")
+    return registry.get(name)
+
+
 @contextlib.contextmanager
 def user_errors(key):
     """Turn a ValueError, which constructors raise for values out of range, into a UserError that names the config's `key`."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 from detectron2.data import DatasetCatalog, MetadataCatalog
+from PIL import Image
 from tqdm import tqdm
 
 from mic_det.data.catalog import load_labelled, load_unlabelled
@@ -72,7 +73,7 @@ def check_image_classes(name):
 
 
 def check_label_images(name):
-    """Count images and pixels of every class; label images that cannot be used are faults."""
+    """Count images and pixels of every class; label images that cannot be used, or are of another size, are faults."""
     classes = MetadataCatalog.get(name).stuff_classes
     records = load_labelled(name)
     counts, bad = collect([record["sem_seg_file_name"] for record in records], len(classes), f"labels of {name}")
@@ -82,8 +83,20 @@ def check_label_images(name):
             result.objects[classes[index], "images"] += 1
             result.objects[classes[index], "pixels"] += pixels
     result.empty = sum(not found for found in counts.values())
-    result.faults = Counter({f"label image that cannot be used, e.g. {bad[0]}": len(bad)} if bad else {})
+    odd = [record["sem_seg_file_name"] for record in records if sizes_differ(record)]
+    for kind, files in (("that cannot be used", bad), ("of another size than its image", odd)):
+        if files:
+            result.faults[f"label image {kind}, e.g. {files[0]}"] = len(files)
     return result
+
+
+def sizes_differ(record):
+    """Whether the headers of an image and its label image name different sizes; False when one of them cannot be read."""
+    try:
+        with Image.open(record["file_name"]) as image, Image.open(record["sem_seg_file_name"]) as labels:
+            return image.size != labels.size
+    except OSError:
+        return False
 
 
 def check_dataset(name, decode=False):

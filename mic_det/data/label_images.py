@@ -88,16 +88,23 @@ def find_pairs(image_folder, label_folder, image_suffix="", label_suffix=".png",
     return pairs
 
 
-def read_labels(path, num_classes=None):
+def read_labels(path, num_classes=None, size=None):
     """Label image HxW uint8.
 
+    Args:
+        num_classes: labels are below it, or IGNORE; None allows all.
+        size: (height, width) of the image that is labelled; None allows any.
+
     Raises:
-        ValueError: when the image has several channels or a label beyond the classes.
+        ValueError: when the image has several channels, another size or a label beyond the classes.
     """
     with Image.open(path) as image:
         labels = np.array(image)
     if labels.ndim != 2:
         raise ValueError(f"label image {path} has {labels.shape[2]} channels: it must hold one class index per pixel")
+    if size is not None and labels.shape != tuple(size):
+        found, wanted = (f"{shape[1]}x{shape[0]}" for shape in (labels.shape, size))
+        raise ValueError(f"label image {path} has another size than its image: {found} instead of {wanted}")
     if num_classes is not None:
         wrong = labels[(labels >= num_classes) & (labels != IGNORE)]
         if wrong.size:

@@ -57,9 +57,7 @@ class SegmentationMapper:
         image = utils.read_image(record["file_name"], format=self.image_format)
         second = None
         if self.num_classes is not None:
-            second = read_labels(record["sem_seg_file_name"], self.num_classes)
-            if second.shape != image.shape[:2]:
-                raise ValueError(f"label image {record['sem_seg_file_name']} has another size than {record['file_name']}")
+            second = read_labels(record["sem_seg_file_name"], self.num_classes, image.shape[:2])
         elif self.margins:
             second = valid_mask(image.shape[:2], self.margins)
         inputs = T.AugInput(image, sem_seg=second)

@@ -50,6 +50,9 @@ def write_statistics(root, counts):
 
     Args:
         counts: {label path: {class: pixels}}.
+
+    Raises:
+        UserError: when `root` cannot be written to.
     """
     root = Path(root)
     relative = {os.path.relpath(path, root): found for path, found in counts.items()}
@@ -58,8 +61,14 @@ def write_statistics(root, counts):
     for path, found in relative.items():
         for index, number in found.items():
             by_class.setdefault(str(index), []).append([path, number])
-    (root / COUNTS).write_text(json.dumps(entries))
-    (root / BY_CLASS).write_text(json.dumps(by_class))
+    try:
+        (root / COUNTS).write_text(json.dumps(entries))
+        (root / BY_CLASS).write_text(json.dumps(by_class))
+    except OSError as error:
+        raise UserError(
+            f"The class statistics of Rare Class Sampling cannot be written: {error}. Make the folder writable once, or set "
+            "DATASETS.RARE_CLASSES.ENABLED False."
+        ) from None
 
 
 def read_statistics(root):
@@ -86,12 +95,17 @@ def counts_of(records, root, num_classes):
     if not (Path(root) / COUNTS).is_file():
         logger.info("Counting the classes of %d label images for Rare Class Sampling, once; they go to %s.", len(files), root)
         counts, bad = collect(files, num_classes, "class statistics")
-        if bad:
-            logger.warning("%d label images could not be used, e.g. %s.", len(bad), bad[0])
         if not counts:
             raise UserError(f"None of the {len(files)} label images below {root} can be used: {bad[0]}.")
+        if bad:
+            logger.warning(
+                "%d label images cannot be used and will not be drawn, e.g. %s. Once they are mended, delete %s.",
+                *(len(bad), bad[0], Path(root) / COUNTS),
+            )
+        # Those that cannot be used stand there with no pixels: the next run must find every file again.
+        counts = {path: counts.get(path, {}) for path in files}
         write_statistics(root, counts)
-        return [counts.get(path, {}) for path in files]
+        return [counts[path] for path in files]
     known = read_statistics(root)
     by_name = {Path(path).name: found for path, found in known.items()}
     # Files of the published code name paths relative to some other folder: there, names alone must tell images apart.

@@ -47,9 +47,14 @@ class SharpnessAware:
 
 
 def build_sharpness(cfg, core):
-    """SharpnessAware over the student for SOLVER.SAM_RHO, or None for 0. Raises UserError for a model without an ascent."""
+    """SharpnessAware over the student for SOLVER.SAM_RHO, or None for 0.
+
+    Raises UserError for a negative distance or a model without an ascent.
+    """
     rho = cfg.SOLVER.SAM_RHO
-    if rho <= 0:
+    if rho < 0:
+        raise UserError(f"SOLVER.SAM_RHO is a distance and cannot be negative, got {rho}; 0 turns it off.")
+    if rho == 0:
         return None
     if not hasattr(core, "ascent"):
         raise UserError(f"SOLVER.SAM_RHO: {type(core).__name__} does not support sharpness-aware minimisation; set it to 0.")

@@ -75,12 +75,13 @@ class PixelEvaluator(DatasetEvaluator):
     def process(self, inputs, outputs):
         for sample, output in zip(inputs, outputs, strict=True):
             try:
-                labels = torch.from_numpy(read_labels(sample["sem_seg_file_name"], len(self.classes)))
+                labels = read_labels(sample["sem_seg_file_name"], len(self.classes), output["sem_seg"].shape[-2:])
             except (OSError, ValueError) as error:
                 logger.warning("Left out of the evaluation: %s", error)
                 continue
             predictions = output["sem_seg"].argmax(dim=0)
-            self.matrix = self.matrix + confusion_matrix(labels.to(predictions.device), predictions, len(self.classes))
+            labels = torch.from_numpy(labels).to(predictions.device)
+            self.matrix = self.matrix + confusion_matrix(labels, predictions, len(self.classes))
 
     def evaluate(self):
         """Metrics on the main process, None elsewhere."""

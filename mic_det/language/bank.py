@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
 
@@ -93,6 +94,11 @@ def open_bank(name, count):
         )
     if name == NONE:
         return None
+    if name != RANDOM and not Path(name).is_file():
+        raise UserError(
+            f"MODEL.LANGUAGE_HEAD.TEXT_BANK: {name} does not exist (seen from {Path.cwd()}): give the full path, or make one "
+            "with tools/make_text_bank.py."
+        )
     bank = TextBank.random(count) if name == RANDOM else TextBank.load(name)
     if len(bank.embeddings) != count:
         raise UserError(

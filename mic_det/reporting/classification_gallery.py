@@ -13,7 +13,7 @@ from mic_det.errors import UserError
 from mic_det.reporting import report
 from mic_det.reporting.classification_pictures import in_rows, lesson
 from mic_det.reporting.detection_gallery import DIAGNOSTIC
-from mic_det.reporting.drawing import evenly
+from mic_det.reporting.images import evenly
 
 
 def write_gallery(cfg, model, path, source=None, truth=None, count=24, seed=0):

@@ -6,10 +6,12 @@ from detectron2.data import MetadataCatalog
 
 from mic_det.adaptation import AdaptationBatch, MaskedConsistency
 from mic_det.config import num_classes
-from mic_det.data.catalog import class_names, load_labelled, load_unlabelled
+from mic_det.data.catalog import class_names, load_labelled
+from mic_det.data.classification import training_data
 from mic_det.data.classification_mapper import ClassificationMapper
 from mic_det.data.stream import seeded
-from mic_det.reporting.drawing import denormalised, evenly, rgb
+from mic_det.reporting.drawing import denormalised, rgb
+from mic_det.reporting.images import evenly, readable, training_samples
 
 COLUMNS = 6
 
@@ -33,8 +35,8 @@ def comparison(cfg, networks, dataset, count=4):
         networks: caption -> classification network in evaluation mode.
     """
     mapper, pictures = ClassificationMapper(cfg, labelled=True, random=False), []
-    for record in evenly(load_labelled(dataset), 3 * count):
-        sample, names = mapper(record), MetadataCatalog.get(dataset).thing_classes
+    names = MetadataCatalog.get(dataset).thing_classes
+    for _, sample in readable(evenly(load_labelled(dataset), 3 * count), mapper):
         answers = [f"{caption}: {answer(network([sample])[0]['scores'], names)}" for caption, network in networks.items()]
         caption = "; ".join([f"truth: {names[sample['label']]}", *answers])
         pictures.append((caption, rgb(sample["image"].permute(1, 2, 0).numpy(), cfg.INPUT.FORMAT)))
@@ -43,12 +45,10 @@ def comparison(cfg, networks, dataset, count=4):
 
 def lessons(cfg, model, count=3, seed=0):
     """Rows on 2 * `count` target images, augmented as in training: image and pseudo-label, masked image and student's answer."""
-    records = [record for name in cfg.DATASETS.TARGET for record in load_unlabelled(name)]
-    names, mapper = class_names(cfg.DATASETS.TRAIN[0], num_classes(cfg)), ClassificationMapper(cfg)
-    pictures = []
-    for position, record in enumerate(evenly(records, 2 * count)):
+    names, pictures = class_names(cfg.DATASETS.TRAIN[0], num_classes(cfg)), []
+    for position, sample in enumerate(training_samples(training_data(cfg, labelled=False), 2 * count, seed)):
         with seeded(seed, position):
-            pictures += lesson(cfg, model, mapper(record), names)
+            pictures += lesson(cfg, model, sample, names)
     return in_rows(pictures)
 
 

@@ -5,7 +5,8 @@ import numpy as np
 import torch
 
 from mic_det.data.label_images import default_colours, read_labels
-from mic_det.reporting.drawing import draw_boxes, evenly
+from mic_det.reporting.drawing import draw_boxes
+from mic_det.reporting.images import evenly
 from mic_det.reporting.segmentation_pictures import overlay
 
 TILE = 320  # width of one image in pixels

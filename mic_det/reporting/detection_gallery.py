@@ -14,7 +14,8 @@ from mic_det.errors import UserError
 from mic_det.evaluation.matching import TRUE, match_all
 from mic_det.reporting import errors, report
 from mic_det.reporting.detection_pictures import pseudo_label_row
-from mic_det.reporting.drawing import draw_boxes, evenly, rgb
+from mic_det.reporting.drawing import draw_boxes, rgb
+from mic_det.reporting.images import evenly
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 KINDS = ("wrong", "missed", "right")  # in the order of the drawing's colours: red, orange, green

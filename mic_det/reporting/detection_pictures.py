@@ -6,10 +6,11 @@ from detectron2.structures import BoxMode, ImageList
 
 from mic_det.adaptation import MaskedConsistency
 from mic_det.config import num_classes
-from mic_det.data.catalog import class_names, load_labelled, load_unlabelled
-from mic_det.data.detection_mapper import TrainingMapper
+from mic_det.data.catalog import class_names, load_labelled
+from mic_det.data.detection import training_data
 from mic_det.data.stream import seeded
-from mic_det.reporting.drawing import denormalised, draw_boxes, draw_instances, evenly, rgb
+from mic_det.reporting.drawing import denormalised, draw_boxes, draw_instances, rgb
+from mic_det.reporting.images import evenly, readable, training_samples
 
 MIN_SCORE = 0.5
 
@@ -25,8 +26,7 @@ def comparison(cfg, detectors, dataset, count=6):
     names = MetadataCatalog.get(dataset).thing_classes
     mapper = DatasetMapper(cfg, is_train=False)
     rows = []
-    for record in evenly([record for record in records if record["annotations"]], count):
-        sample = mapper(record)
+    for record, sample in readable(evenly([record for record in records if record["annotations"]], count), mapper):
         image = rgb(sample["image"].permute(1, 2, 0).numpy(), cfg.INPUT.FORMAT)
         # Everything is drawn on the network's input.
         sample["height"], sample["width"] = image.shape[:2]
@@ -73,11 +73,8 @@ def pseudo_label_row(cfg, model, sample, names):
 
 def lessons(cfg, model, count=3, seed=0):
     """Rows of `pseudo_label_row` for a few of the target's images, augmented as in training."""
-    records = [record for name in cfg.DATASETS.TARGET for record in load_unlabelled(name)]
-    names = class_names(cfg.DATASETS.TRAIN[0], num_classes(cfg))
-    mapper = TrainingMapper(cfg, labelled=False)
-    rows = []
-    for position, record in enumerate(evenly(records, count)):
+    names, rows = class_names(cfg.DATASETS.TRAIN[0], num_classes(cfg)), []
+    for position, sample in enumerate(training_samples(training_data(cfg, labelled=False), count, seed)):
         with seeded(seed, position):
-            rows.append(pseudo_label_row(cfg, model, mapper(record), names)[0])
+            rows.append(pseudo_label_row(cfg, model, sample, names)[0])
     return rows

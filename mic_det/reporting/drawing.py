@@ -13,12 +13,6 @@ def rgb(image, image_format):
     return np.ascontiguousarray(image[..., ::-1] if image_format == "BGR" else image)
 
 
-def evenly(records, count):
-    """`count` records spread over the whole list."""
-    steps = np.linspace(0, len(records) - 1, min(count, len(records))).round().astype(int)
-    return [records[index] for index in steps]
-
-
 def draw_boxes(image, boxes, classes, names, scores=None):
     """Draw boxes with class names (and scores) on an HxWx3 uint8 RGB image; returns a new, possibly enlarged image.
 

@@ -13,7 +13,8 @@ from mic_det.data.stream import READ_ERRORS, seeded
 from mic_det.errors import UserError
 from mic_det.evaluation.pixels import confusion_matrix, pixel_metrics
 from mic_det.reporting import report
-from mic_det.reporting.drawing import evenly, rgb
+from mic_det.reporting.drawing import rgb
+from mic_det.reporting.images import evenly
 from mic_det.reporting.segmentation_pictures import colours_of, lesson
 
 DIAGNOSTIC = "diagnostic: uses target labels"
@@ -30,7 +31,8 @@ def write_gallery(cfg, model, path, source=None, truth=None, count=24, seed=0):
     for position, record in enumerate(tqdm(evenly(records, count), unit="image", disable=None)):
         try:
             sample = mapper(record)
-            labels = read_labels(record["sem_seg_file_name"], len(names)) if truth else None
+            size = sample["height"], sample["width"]
+            labels = read_labels(record["sem_seg_file_name"], len(names), size) if truth else None
         except READ_ERRORS:
             unreadable.append(record["file_name"])
             continue

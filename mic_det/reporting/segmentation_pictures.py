@@ -5,12 +5,13 @@ import torch
 from detectron2.data import MetadataCatalog
 
 from mic_det.adaptation import AdaptationBatch, MaskedConsistency
-from mic_det.data.catalog import load_labelled, load_unlabelled
+from mic_det.data.catalog import load_labelled
 from mic_det.data.label_images import default_colours, read_labels
 from mic_det.data.segmentation import training_data
-from mic_det.data.segmentation_mapper import SegmentationMapper, SegmentationTestMapper
+from mic_det.data.segmentation_mapper import SegmentationTestMapper
 from mic_det.data.stream import seeded
-from mic_det.reporting.drawing import denormalised, evenly, rgb
+from mic_det.reporting.drawing import denormalised, rgb
+from mic_det.reporting.images import evenly, readable, training_samples
 
 UNLABELLED = (0, 0, 0)
 
@@ -42,10 +43,13 @@ def comparison(cfg, networks, dataset, count=4):
         networks: caption -> segmentation network in evaluation mode.
     """
     colours, mapper, rows = MetadataCatalog.get(dataset).stuff_colors, SegmentationTestMapper(cfg), []
-    for record in evenly(load_labelled(dataset), count):
-        sample = mapper(record)
+
+    def read(record):
+        return mapper(record), read_labels(record["sem_seg_file_name"])
+
+    for _, (sample, truth) in readable(evenly(load_labelled(dataset), count), read):
         image = rgb(sample["image"].permute(1, 2, 0).numpy(), cfg.INPUT.FORMAT)
-        row = [("image", image), ("ground truth", colour_labels(read_labels(record["sem_seg_file_name"]), colours))]
+        row = [("image", image), ("ground truth", colour_labels(truth, colours))]
         for caption, network in networks.items():
             labels = network([sample])[0]["sem_seg"].argmax(dim=0).cpu()
             row.append((caption, colour_labels(labels, colours)))
@@ -55,13 +59,11 @@ def comparison(cfg, networks, dataset, count=4):
 
 def lessons(cfg, model, count=3, seed=0):
     """Rows on a few target images, augmented as in training: pseudo-label, mixed image, masked image, the student's answer."""
-    colours, mapper = colours_of(cfg), SegmentationMapper(cfg, labelled=False)
-    records = [record for name in cfg.DATASETS.TARGET for record in load_unlabelled(name)]
-    source, rows = training_data(cfg, labelled=True), []
-    for position, record in enumerate(evenly(records, count)):
+    colours, rows = colours_of(cfg), []
+    source, target = (training_samples(training_data(cfg, labelled), count, seed) for labelled in (True, False))
+    for position, pair in enumerate(zip(source, target, strict=False)):
         with seeded(seed, position):
-            labelled = source.sample(source.choose(position * len(source) // count))
-            rows.append(lesson(cfg, model, AdaptationBatch([labelled], [mapper(record)]), colours))
+            rows.append(lesson(cfg, model, AdaptationBatch(*([sample] for sample in pair)), colours))
     return rows
 
 

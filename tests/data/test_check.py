@@ -3,10 +3,12 @@
 import json
 
 import cv2
+import numpy as np
 import pytest
 
 from mic_det.data.catalog import register_coco, register_folder
 from mic_det.data.check import check_dataset, check_names
+from mic_det.data.declare import declare
 from tests.conftest import run_script
 from tests.data.layouts import write_image, write_text
 from tests.data.test_catalog import registered  # noqa: F401 - a fixture
@@ -87,3 +89,18 @@ def test_command_fails_where_training_would(datasets, tmp_path, faulty):
     assert run.returncode == 1 and "Training would fail: bad: none of its 4 images can be read." in run.stdout
     nothing = run_script("tools/check_dataset.py", check=False)
     assert nothing.returncode == 1 and "Nothing to check" in nothing.stderr
+
+
+def test_faults_of_label_images_are_counted(tmp_path):
+    labels = {"good": np.zeros((60, 80)), "small": np.zeros((30, 80)), "beyond": np.full((60, 80), 7)}
+    for name, label in labels.items():
+        write_image(tmp_path / f"images/{name}.png")
+        (tmp_path / "labels").mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / f"labels/{name}.png"), label.astype(np.uint8))
+    folders = {"images": str(tmp_path / "images"), "annotations": str(tmp_path / "labels")}
+    declare([{"name": "faulty_seg", "format": "labels", "classes": ["road", "sky"], **folders}])
+    faults = check_dataset("faulty_seg").faults
+    (unusable, odd) = faults
+    assert set(faults.values()) == {1}
+    assert unusable.startswith("label image that cannot be used, e.g. ") and "beyond.png has the label 7" in unusable
+    assert odd == f"label image of another size than its image, e.g. {tmp_path}/labels/small.png"

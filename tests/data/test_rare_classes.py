@@ -95,6 +95,19 @@ def test_statistics_are_made_once_and_checked_against_the_records(label_files, t
         counts_of(records, tmp_path, 2)
 
 
+def test_broken_label_images_are_never_drawn(label_files, tmp_path, caplog):
+    (tmp_path / "b/label.png").write_bytes(b"broken")
+    records = [{"sem_seg_file_name": path} for path in label_files]
+    for _ in range(2):  # counted, then read
+        assert counts_of(records, tmp_path, 2) == [{0: 3, 1: 3}, {}]
+    assert "1 label images cannot be used and will not be drawn" in caplog.text and "Once they are mended, delete" in caplog.text
+
+
+def test_a_folder_that_cannot_be_written_is_named(label_files, tmp_path):
+    with pytest.raises(UserError, match=r"cannot be written: .*nowhere.*Make the folder writable once"):
+        counts_of([{"sem_seg_file_name": path} for path in label_files], tmp_path / "nowhere", 2)
+
+
 def test_statistics_of_the_published_code_are_understood(tmp_path):
     """Its paths are relative to where it ran."""
     entries = [{"3": 12, "file": "data/gta/labels/00001_labelTrainIds.png"}]

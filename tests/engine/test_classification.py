@@ -137,6 +137,25 @@ def test_a_run_leaves_results_and_a_report(tiny_cls_cfg, tmp_path):
     )
 
 
+def test_a_run_survives_broken_images(tiny_cls_cfg, datasets, tmp_path, caplog):
+    """In training, in the evaluation and in the report, which all look at the first and the last image."""
+    images = sorted((datasets / "toycity_cls/foggy/val").rglob("*.png"))[:6]
+    for index, path in enumerate(images):
+        file = tmp_path / f"images/{'car' if index % 2 else 'bus'}/{index}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"broken" if index in (0, 5) else path.read_bytes())
+    declare([{"name": "cls_broken", "format": "class_folders", "images": str(tmp_path / "images")}])
+    own = ("cls_broken",)
+    keys = ("DATASETS.TRAIN", own, "DATASETS.TARGET", own, "DATASETS.TEST", own)
+    cfg = tiny_cls_cfg(*keys, "MODEL.CLASSIFIER.NUM_CLASSES", 2, "SOLVER.MAX_ITER", 4)
+    (tmp_path / "run").mkdir()
+    AdaptationTrainer(cfg).train()
+    assert "Image left out, another takes its place" in caplog.text
+    assert "Unreadable, evaluated without it" in caplog.text and "left out of the pictures" in caplog.text
+    page = (tmp_path / "run/report.html").read_text()
+    assert page.count("<figcaption>truth: ") == 4 and "teacher: " in page
+
+
 def test_pictures_repeat_and_leave_the_mode_alone(tiny_cls_cfg):
     cfg = tiny_cls_cfg()
     core = AdaptationTrainer(cfg).core.train()
@@ -158,5 +177,9 @@ def test_wrong_uses_are_one_sentence(tiny_cls_cfg, tiny_cfg):
         AdaptationTrainer(tiny_cls_cfg("DATASETS.TRAIN", ("toycity_train",)))
     with pytest.raises(UserError, match="MODEL.CLASSIFIER.NUM_CLASSES is 5, but 'toycity_cls_clear_train' has 8 classes"):
         AdaptationTrainer(tiny_cls_cfg("MODEL.CLASSIFIER.NUM_CLASSES", 5))
+    with pytest.raises(UserError, match="MODEL.BACKBONE.NAME names 'build_pooled', which is not registered"):
+        AdaptationTrainer(tiny_cls_cfg("MODEL.BACKBONE.NAME", "build_pooled"))
+    with pytest.raises(UserError, match="SOLVER.SAM_RHO is a distance"):
+        AdaptationTrainer(tiny_cls_cfg("SOLVER.SAM_RHO", -0.1))
     with pytest.raises(UserError, match="MaskedConsistencyDetector does not support sharpness-aware minimisation"):
         AdaptationTrainer(tiny_cfg("SOLVER.SAM_RHO", 0.1))

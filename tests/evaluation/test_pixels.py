@@ -95,8 +95,9 @@ def test_means_over_synthias_classes():
     assert metrics["mIoU16"] == pytest.approx(metrics["mIoU"] * 19 / 16)
 
 
-def test_a_broken_label_is_left_out_and_reported(dataset, caplog):
-    dataset[0][1].write_bytes(b"no image")
+@pytest.mark.parametrize("broken", [b"no image", cv2.imencode(".png", np.zeros((5, 12), np.uint8))[1].tobytes()])
+def test_a_broken_label_is_left_out_and_reported(dataset, caplog, broken):
+    dataset[0][1].write_bytes(broken)
     records = DatasetCatalog.get("four")
     perfect = [
         torch.nn.functional.one_hot(torch.from_numpy(cv2.imread(str(label), -1)).long() % 255, 4) for _, label in dataset[1:]

@@ -198,7 +198,7 @@ def test_the_teacher_has_no_gradient_and_evaluation_takes_the_configured_network
         (("MODEL.MIC.ADVERSARIAL.WEIGHT", 1.0, "MODEL.MIC.ADVERSARIAL.LOSS", "x"), "ADVERSARIAL.LOSS must be one of"),
         (("MODEL.MIC.STUDENT", "GeneralizedRCNN"), "GeneralizedRCNN is no EncoderDecoder"),
         (("MODEL.MIC.STUDENT", "EncoderDecodr"), "Did you mean 'EncoderDecoder'"),
-        (("MODEL.SEM_SEG_HEAD.NAME", "NoHead"), "'NoHead' is not a registered decoder"),
+        (("MODEL.SEM_SEG_HEAD.NAME", "NoHead"), "MODEL.SEM_SEG_HEAD.NAME names 'NoHead', which is not registered"),
         (("MODEL.SEM_SEG_HEAD.FUSION", "no"), "FUSION must be one of"),
         (("MODEL.SEM_SEG_HEAD.IN_FEATURES", ["res9"]), "'res9', but the backbone gives"),
         ((*HRDA[:2], "MODEL.HRDA.DETAIL_CROP", (30, 30)), "DETAIL_CROP .30, 30. must be a multiple of 8"),

@@ -7,7 +7,7 @@ from detectron2.modeling import SEM_SEG_HEADS_REGISTRY
 from detectron2.modeling.meta_arch.semantic_seg import build_sem_seg_head
 from torch import nn
 
-from mic_det.errors import UserError, did_you_mean, user_errors
+from mic_det.errors import UserError, registered, user_errors
 
 
 def resize(maps, size):
@@ -102,11 +102,8 @@ def classifier(channels, num_classes):
 
 
 def build_head(cfg, input_shape):
-    """The decoder MODEL.SEM_SEG_HEAD.NAME; a value out of range becomes a UserError."""
-    name = cfg.MODEL.SEM_SEG_HEAD.NAME
-    if name not in SEM_SEG_HEADS_REGISTRY:
-        hint = did_you_mean(name, [known for known, _ in SEM_SEG_HEADS_REGISTRY])
-        raise UserError(f"MODEL.SEM_SEG_HEAD.NAME: '{name}' is not a registered decoder.{hint}")
+    """The decoder MODEL.SEM_SEG_HEAD.NAME; an unknown name or a value out of range becomes a UserError."""
+    registered(SEM_SEG_HEADS_REGISTRY, cfg.MODEL.SEM_SEG_HEAD.NAME, "MODEL.SEM_SEG_HEAD.NAME")
     with user_errors("MODEL.SEM_SEG_HEAD"):
         return build_sem_seg_head(cfg, input_shape)
 

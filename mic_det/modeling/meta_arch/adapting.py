@@ -1,9 +1,9 @@
 """What every adapting meta-architecture is: a student, its teacher, and how training and evaluation reach them."""
 
-from detectron2.modeling import META_ARCH_REGISTRY
+from detectron2.modeling import BACKBONE_REGISTRY, META_ARCH_REGISTRY, ROI_HEADS_REGISTRY
 from torch import nn
 
-from mic_det.errors import UserError, did_you_mean, user_errors
+from mic_det.errors import UserError, registered, user_errors
 
 
 class AdaptingModel(nn.Module):
@@ -74,13 +74,12 @@ def build_student(cfg, kind=object):
     """The registered meta-architecture that adapts.
 
     Raises:
-        UserError: when it is not registered, is not a `kind`, or cannot be built with the config's values.
+        UserError: when it or one of its parts is not registered, it is not a `kind`, or cannot be built with the config's values.
     """
     name = cfg.MODEL.MIC.STUDENT
-    if name not in META_ARCH_REGISTRY:
-        hint = did_you_mean(name, [known for known, _ in META_ARCH_REGISTRY])
-        raise UserError(f"MODEL.MIC.STUDENT names '{name}', which is not a registered meta-architecture.{hint}")
-    architecture = META_ARCH_REGISTRY.get(name)
+    architecture = registered(META_ARCH_REGISTRY, name, "MODEL.MIC.STUDENT")
+    registered(BACKBONE_REGISTRY, cfg.MODEL.BACKBONE.NAME, "MODEL.BACKBONE.NAME")
+    registered(ROI_HEADS_REGISTRY, cfg.MODEL.ROI_HEADS.NAME, "MODEL.ROI_HEADS.NAME")
     if not issubclass(architecture, kind):
         raise UserError(
             f"MODEL.MIC.STUDENT: {name} is no {kind.__name__}, which {cfg.MODEL.META_ARCHITECTURE} needs: choose that or a "
