@@ -6,10 +6,10 @@ from collections import Counter
 from pathlib import Path
 
 from detectron2.structures import BoxMode
+from detectron2.utils.logger import log_first_n
 
 from mic_det.errors import UserError
 
-logger = logging.getLogger(__name__)
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm"}
 
 
@@ -96,7 +96,9 @@ def drop_faulty(content, where):
         else:
             kept.append(annotation)
     for fault, count in faults.items():
-        logger.warning("%s: %d annotations left out because %s (e.g. id %s).", where, count, fault, examples[fault])
+        # Once: a run reads its datasets again for every evaluation and picture.
+        message = f"{where}: {count} annotations left out because {fault} (e.g. id {examples[fault]})."
+        log_first_n(logging.WARNING, message, key="message")
     return {**content, "annotations": kept}
 
 

@@ -4,11 +4,10 @@ import logging
 from pathlib import Path
 
 from detectron2.data import DatasetCatalog, MetadataCatalog
+from detectron2.utils.logger import log_first_n
 
 from mic_det.data.coco import IMAGE_SUFFIXES
 from mic_det.errors import UserError
-
-logger = logging.getLogger(__name__)
 
 
 def register_classification(name, read_items, read_images):
@@ -71,9 +70,9 @@ def read_list(list_file, root, classes=None, cure=""):
         else:
             faulty.append(line)
     if faulty:
-        logger.warning(
-            "%s: %d lines left out because they do not end in a class index, e.g. '%s'.", list_file, len(faulty), faulty[0]
-        )
+        # Once: a run reads its datasets again for every evaluation and picture.
+        message = f"{list_file}: {len(faulty)} lines left out because they do not end in a class index, e.g. '{faulty[0]}'."
+        log_first_n(logging.WARNING, message, key="message")
     if not items:
         raise UserError(f"No line of {list_file} ends in a class index, as in 'Art/Bed/00001.jpg 8'.")
     return items, list(classes) if classes else folder_names(items, list_file)

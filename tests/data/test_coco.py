@@ -53,9 +53,10 @@ def test_reads_categories_in_id_order_and_keeps_empty_images(write):
 def test_broken_annotations_are_left_out_and_reported(write, caplog, change, reason):
     annotations = [*GOOD["annotations"], {**GOOD["annotations"][0], "id": 2, **change}]
     with caplog.at_level("WARNING"):
-        records, _ = read_coco(write({**GOOD, "annotations": annotations}), "images")
+        for _ in range(2):
+            records, _ = read_coco(write({**GOOD, "annotations": annotations}), "images")
     assert sum(len(record["annotations"]) for record in records) == 1
-    assert reason in caplog.text and "id 2" in caplog.text
+    assert reason in caplog.text and caplog.text.count("id 2") == 1, "once, however often the file is read"
 
 
 @pytest.mark.parametrize(
