@@ -70,6 +70,18 @@ def check_target_and_tests(cfg):
     check_classes([*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST], num_classes(cfg), num_classes_key(cfg))
 
 
+def check_batches(cfg, smallest=1):
+    """Raise UserError unless an iteration's images of either domain divide into equal batches of at least `smallest`."""
+    batches = comm.get_world_size() * cfg.SOLVER.ACCUMULATE
+    for key in ("IMS_PER_BATCH", "TARGET_IMS_PER_BATCH") if cfg.DATASETS.TARGET else ("IMS_PER_BATCH",):
+        total = cfg.SOLVER[key]
+        if total % batches or total < smallest * batches:
+            raise UserError(
+                f"SOLVER.{key} is {total}, but {comm.get_world_size()} processes x {cfg.SOLVER.ACCUMULATE} accumulation steps "
+                f"(SOLVER.ACCUMULATE) need a multiple of {batches}, and at least {smallest * batches}."
+            )
+
+
 def build_stream(cfg, dataset, labelled, start_iteration=0):
     """An endless stream of this process's micro-batches of a StreamDataset from `start_iteration` on."""
     sampler = PositionSampler(

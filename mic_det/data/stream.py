@@ -48,16 +48,11 @@ class PositionSampler(Sampler):
         Args:
             size: images in the dataset.
             seed: non-negative integers; streams of other seeds are independent.
-            total: images per iteration over all processes and micro-batches.
+            total: images per iteration over all processes and micro-batches; `check_batches` makes sure that it divides.
             micro_batches: parts into which a process divides its share of an iteration.
             rank, world_size: of this process.
             start_iteration: first iteration to yield.
         """
-        if total % (micro_batches * world_size):
-            raise UserError(
-                f"{total} images per iteration cannot be divided among {world_size} processes x {micro_batches} "
-                "accumulation steps: change SOLVER.IMS_PER_BATCH, SOLVER.TARGET_IMS_PER_BATCH or SOLVER.ACCUMULATE."
-            )
         self.size = size
         self.seed = tuple(seed)
         self.total = total

@@ -15,7 +15,7 @@ from detectron2.utils import comm
 from mic_det.adaptation import AdaptationBatch
 from mic_det.checkpoint import files
 from mic_det.checkpoint.weights import load_exactly, load_weights
-from mic_det.data.build import build_stream
+from mic_det.data.build import build_stream, check_batches
 from mic_det.data.stream import seeded
 from mic_det.engine import burn_in
 from mic_det.engine.hooks import build_hooks
@@ -50,6 +50,7 @@ class AdaptationTrainer(TrainerBase):
         self.cfg = cfg
         self.task = task_of(cfg)
         self.task.check_datasets(cfg)
+        check_batches(cfg, self.task.smallest_batch)
         with seeded(cfg.SEED):
             self.core = build_model(cfg)
         if "feature_distance" in load_weights(self.core, cfg.MODEL.WEIGHTS, download):

@@ -13,12 +13,14 @@ class Task(ABC):
         metrics: MetricNames of its evaluation.
         progress: {label in the log line: logged value}.
         curves: {logged value: title} of the report's curves beside the losses.
+        smallest_batch: images that one pass in training needs.
         test_batch: images per batch in evaluation.
     """
 
     data = None
     pictures = None
     metrics = None
+    smallest_batch = 1
     test_batch = 1
     progress = MappingProxyType({})
     curves = MappingProxyType({})

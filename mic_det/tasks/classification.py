@@ -23,6 +23,7 @@ class ClassificationTask(Task):
     data = data
     pictures = classification_pictures
     metrics = IMAGES
+    smallest_batch = 2  # the bottleneck's batch normalisation compares the images of a batch
     test_batch = 32  # all images have one size
     progress = MappingProxyType({"score": "pseudo_score"})
     curves = MappingProxyType(

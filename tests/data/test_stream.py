@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mic_det.data.build import check_batches
 from mic_det.data.stream import PositionSampler, Stream, StreamDataset, seeded
 from mic_det.errors import UserError
 
@@ -52,9 +53,15 @@ def test_resuming_is_arithmetic():
     assert take(PositionSampler(7, (1,), 4), 9)[5:] == take(PositionSampler(7, (1,), 4, start_iteration=5), 4)
 
 
-def test_indivisible_batches_name_the_keys():
-    with pytest.raises(UserError, match=r"SOLVER\.IMS_PER_BATCH"):
-        PositionSampler(10, (0,), 3, world_size=2)
+@pytest.mark.parametrize(
+    ("key", "count", "smallest"), [("IMS_PER_BATCH", 3, 1), ("TARGET_IMS_PER_BATCH", 5, 1), ("TARGET_IMS_PER_BATCH", 2, 2)]
+)
+def test_batches_that_cannot_be_divided_are_named(tiny_cfg, key, count, smallest):
+    options = {"SOLVER.IMS_PER_BATCH": 4, "SOLVER.TARGET_IMS_PER_BATCH": 4, "SOLVER.ACCUMULATE": 2, f"SOLVER.{key}": count}
+    cfg = tiny_cfg(*(word for option in options.items() for word in option))
+    with pytest.raises(UserError, match=rf"SOLVER\.{key} is {count}, but .* a multiple of 2, and at least {2 * smallest}\."):
+        check_batches(cfg, smallest)
+    check_batches(tiny_cfg("SOLVER.ACCUMULATE", 2), 1)
 
 
 def noisy(record):

@@ -99,7 +99,7 @@ def test_cs2foggy_runs_as_it_is(cityscapes_root, tmp_path):
         (["MODEL.WEIGHTS", "nowhere.pth"], "nowhere.pth does not exist"),
         (["DATASETS.TRAIN", "('cityscapes_train',)"], "python datasets/prepare_cityscapes.py --root"),
         (["SOLVER.OPTIMIZER", "LAMB"], "must be SGD or AdamW"),
-        (["SOLVER.IMS_PER_BATCH", "3", "SOLVER.ACCUMULATE", "2"], "cannot be divided"),
+        (["SOLVER.TARGET_IMS_PER_BATCH", "3", "SOLVER.ACCUMULATE", "2"], "need a multiple of 2"),
     ],
 )
 def test_mistakes_are_one_sentence_before_training(toycity, tmp_path, arguments, message):
