@@ -1,6 +1,7 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
+JOBS ?= 2
 STAMP := .venv/.installed
 
 STEPS := toycity_mic toycity toycity_seg_mic_daformer toycity_seg_lcmsm_random toycity_cls_mic
@@ -27,7 +28,7 @@ lint: setup  ## ruff, format check and spelling
 	$(BIN)/codespell
 
 test: lint  ## lint, then all tests with coverage
-	$(BIN)/python -m pytest --cov=mic_det --cov-report=term:skip-covered $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --cov=mic_det --cov-report=term:skip-covered $(ARGS)
 
 demo: setup  ## clear streets to fog in about nine minutes on two CPU cores
 	$(BIN)/python tools/demo.py

@@ -33,6 +33,7 @@ setup(
         "Jinja2",
         "Pillow",
         "PyYAML",
+        "pydantic>=2",
     ],
     extras_require={
         "opencv": ["opencv-python"],
@@ -54,6 +55,7 @@ setup(
             "onnxruntime",
             "pytest",
             "pytest-cov",
+            "pytest-xdist",
             "hypothesis",
             "ruff",
             "codespell",

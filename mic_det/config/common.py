@@ -47,10 +47,16 @@ def add_mic_config(cfg):
     add_classification_config(cfg)
     add_backbone_config(cfg)
 
+    # Accept MODEL.WEIGHTS that leave parts of the network random.
+    cfg.MODEL.WEIGHTS_PARTIAL = False
+
     # Unlabelled target: registered datasets, folders of images or COCO JSON files; their labels are never read.
     cfg.DATASETS.TARGET = ()
     # Datasets to declare without code: mappings as mic_det/data/declare.py explains, or paths of YAML files with lists of them.
     cfg.DATASETS.DECLARE = ()
+    # Values of images that become black and white: (low, high), ("min", "max") for each image's own, () for the whole range of
+    # its number type (8 or 16 bits, or floats from 0 to 1).
+    cfg.INPUT.RANGE = ()
     # Strength of brightness, contrast and saturation jitter of labelled training images; 0 is off.
     cfg.INPUT.COLOR_JITTER = 0.0
 
