@@ -9,7 +9,7 @@ import mic_det
 from mic_det.checkpoint.weights import load_weights
 from mic_det.engine.optimizer import build_optimizer
 from mic_det.errors import UserError
-from mic_det.modeling.backbone.timm_features import TimmFeatures
+from mic_det.modeling.backbone.timm_features import TimmFeatures, create_timm, freeze_batch_norm
 from mic_det.modeling.backbone.vgg import STAGES, VGG16
 from tests.conftest import REPOSITORY
 
@@ -96,7 +96,93 @@ def test_timm_feature_maps_are_timms_own_in_nchw(name):
     found = own(images)
     torch.testing.assert_close(found["stride32"], expected, rtol=1e-3, atol=1e-3)  # frozen statistics have their own epsilon
     assert [found[key].shape[-1] for key in own.output_shape()] == [56, 28, 14, 7]
-    assert not any("BatchNorm2d" in type(module).__name__ and "Frozen" not in type(module).__name__ for module in own.modules())
+
+
+# Batch norm with its activation, before it, in re-parametrised branches, before the convolution; dense and recurrent blocks.
+BATCH_NORMS = (
+    *("tf_efficientnet_lite0", "mobilenetv3_small_050", "regnetx_002", "resnet18", "repvgg_a0", "resnetv2_50"),
+    *("densenet121", "rexnet_100", "ghostnet_100", "hrnet_w18_small", "efficientvit_b0", "mobilevit_xxs"),
+)
+
+
+@pytest.mark.parametrize("name", BATCH_NORMS)
+def test_frozen_features_are_those_of_evaluation_mode(name):
+    """Statistics are those of a trained network, so that a lost activation, epsilon or scale would show."""
+    import timm
+
+    generator = torch.Generator().manual_seed(0)
+    torch.manual_seed(0)
+    network = timm.create_model(name, features_only=True)
+    norms = [module for module in network.modules() if hasattr(module, "running_var")]
+    for norm in norms:
+        for values, low, high in (
+            (norm.running_mean, -0.2, 0.2),
+            (norm.running_var, 0.5, 2),
+            (norm.weight, 0.5, 1.5),
+            (norm.bias, -0.2, 0.2),
+        ):
+            values.data.uniform_(low, high, generator=generator)
+    images = torch.randn(2, 3, 64, 64, generator=generator)
+    with torch.no_grad():
+        expected = network.eval()(images)
+        found = freeze_batch_norm(network).train()(images)
+    assert norms
+    for own, right in zip(found, expected, strict=True):
+        torch.testing.assert_close(own, right, rtol=1e-3, atol=1e-4 * float(right.abs().max()))
+    assert not any(isinstance(module, torch.nn.modules.batchnorm._BatchNorm) for module in network.modules())
+
+
+def test_batch_norm_that_cannot_be_frozen_is_named():
+    with pytest.raises(UserError, match=r"FREEZE_BN: \d+ layers cannot be frozen, e\.g\. .+: set it to False"):
+        freeze_batch_norm(torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2)))
+
+
+def test_timm_pyramid_under_a_segmentation_decoder(tiny_seg_cfg):
+    names = ["stride4", "stride8", "stride16", "stride32"]
+    backbone = ("MODEL.BACKBONE.NAME", "build_timm_backbone", "MODEL.TIMM.NAME", "tf_efficientnet_lite0")
+    student = build_model(tiny_seg_cfg(*backbone, "MODEL.SEM_SEG_HEAD.IN_FEATURES", names)).student.eval()
+    features = student.backbone(IMAGES)
+    assert {name: tuple(values.shape[-2:]) for name, values in features.items()} == {
+        name: (64 // stride, 96 // stride) for name, stride in zip(names, (4, 8, 16, 32), strict=True)
+    }
+    assert all((values < 0).any() for values in features.values())  # a pyramid before the next block's activation
+    assert student.predict(IMAGES).shape == (1, 19, 64, 96)
+
+
+def test_a_file_that_does_not_fill_a_timm_network_is_refused(tmp_path):
+    import timm
+
+    torch.manual_seed(1)
+    state = timm.create_model("resnet18").state_dict()
+    torch.save(state, tmp_path / "resnet18.pth")
+    for name, reason in (
+        ("regnetx_002", r"resnet18\.pth fills 0 of the \d+ weights of regnetx_002, not stem\.conv\.weight"),
+        ("convnext_atto", r"resnet18\.pth: the file lacks 'fc\.weight'"),
+        ("tf_efficientnet_lite0", r"lite0 cannot be built from .*resnet18\.pth: .*size mismatch for bn1"),
+    ):
+        with pytest.raises(UserError, match=reason):
+            create_timm(name, str(tmp_path / "resnet18.pth"), features_only=True)
+    network = create_timm("resnet18", str(tmp_path / "resnet18.pth"), features_only=True)
+    assert torch.equal(network.get_parameter("layer4.1.conv2.weight"), state["layer4.1.conv2.weight"])
+    del state["layer3.0.conv1.weight"]
+    torch.save(state, tmp_path / "resnet18.pth")
+    with pytest.raises(UserError, match=r"not layer3\.0\.conv1\.weight"):
+        create_timm("resnet18", str(tmp_path / "resnet18.pth"), features_only=True)
+
+
+def test_normalisation_must_be_the_timm_networks_own(tmp_path, caplog):
+    import timm
+
+    torch.manual_seed(1)
+    file = tmp_path / "weights.pth"
+    torch.save(timm.create_model("convnext_atto").state_dict(), file)
+    network = ("MODEL.TIMM.NAME", "convnext_atto", "MODEL.TIMM.PRETRAINED_FILE", str(file))
+    build_backbone(load("convnext_t", *network))
+    assert "normalised" not in caplog.text
+    build_backbone(load("convnext_t", *network, "INPUT.FORMAT", "BGR", "MODEL.PIXEL_STD", [1.0, 1.0, 1.0]))
+    (warning,) = [record.getMessage() for record in caplog.records if "normalised" in record.getMessage()]
+    assert "INPUT.FORMAT RGB (it is BGR)" in warning and "MODEL.PIXEL_STD [58.395, 57.12, 57.375]" in warning
+    assert "PIXEL_MEAN" not in warning
 
 
 def test_timm_mistakes_are_one_sentence(tmp_path):

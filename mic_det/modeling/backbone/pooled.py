@@ -1,12 +1,12 @@
 """Backbones of classification networks: one vector per image."""
 
-from detectron2.layers import FrozenBatchNorm2d, ShapeSpec
+from detectron2.layers import ShapeSpec
 from detectron2.modeling import BACKBONE_REGISTRY, Backbone
 from torch import nn
 from torchvision.models import get_model, list_models
 
 from mic_det.errors import UserError
-from mic_det.modeling.backbone.timm_features import create_timm
+from mic_det.modeling.backbone.timm_features import check_normalisation, create_timm, freeze_batch_norm
 
 
 class PooledNetwork(Backbone):
@@ -41,7 +41,8 @@ def build_resnet_pooled_backbone(cfg, input_shape):
 @BACKBONE_REGISTRY.register()
 def build_timm_pooled_backbone(cfg, input_shape):
     """`MODEL.TIMM.NAME` without its classifier: a ViT's class token after the last norm, a CNN's average."""
+    check_normalisation(cfg)
     timm = cfg.MODEL.TIMM
     network = create_timm(timm.NAME, timm.PRETRAINED_FILE, num_classes=0)
-    network = FrozenBatchNorm2d.convert_frozen_batchnorm(network) if timm.FREEZE_BN else network
+    network = freeze_batch_norm(network) if timm.FREEZE_BN else network
     return PooledNetwork(network, network.num_features)
