@@ -8,7 +8,7 @@ STEPS := toycity_mic toycity toycity_seg_mic_daformer toycity_seg_lcmsm_random t
 # Untrained teachers are never sure: without a threshold their labels count all the same.
 SURE := MODEL.MIC.PSEUDO_LABELS.THRESHOLD 0
 
-.PHONY: help setup lint test demo demo-seg study benchmark clean
+.PHONY: help setup lint test test-fast demo demo-seg study benchmark clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 20
@@ -29,6 +29,9 @@ lint: setup  ## ruff, format check and spelling
 
 test: lint  ## lint, then all tests with coverage
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --cov=mic_det --cov-report=term:skip-covered $(ARGS)
+
+test-fast: lint  ## lint, then the tests that start no training run: a few minutes
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --ignore tests/engine --ignore tests/tools $(ARGS)
 
 demo: setup  ## clear streets to fog in about nine minutes on two CPU cores
 	$(BIN)/python tools/demo.py
