@@ -23,10 +23,12 @@ def registered(registry, name, key):
 
 @contextlib.contextmanager
 def user_errors(key):
-    """Turn a ValueError, which constructors raise for values out of range, into a UserError that names the config's `key`."""
+    """Turn what constructors raise for values that they cannot take into a UserError that names the config's `key`."""
     try:
         yield
     except UserError:
         raise
-    except ValueError as error:
-        raise UserError(f"{key}: {error}") from None
+    except KeyError as error:
+        raise UserError(f"{key}: there is no {error}.") from error
+    except (ValueError, AssertionError) as error:
+        raise UserError(f"{key}: {str(error) or 'its values contradict each other'}") from error

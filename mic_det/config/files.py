@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import ClassVar
 
 import yaml
 
@@ -18,7 +19,7 @@ PLAIN_TAGS = {f"{PREFIX}{name}" for name in ("map", "seq", "str", "int", "float"
 class PlainLoader(yaml.SafeLoader):
     """Builds text, numbers, lists, tuples and mappings, and nothing else. A date is text."""
 
-    yaml_implicit_resolvers = {
+    yaml_implicit_resolvers: ClassVar = {
         first: [(tag, pattern) for tag, pattern in resolvers if tag in PLAIN_TAGS]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
@@ -38,8 +39,8 @@ def read_yaml(path, what="File"):
         what: the file's role, for the message.
 
     Raises:
-        UserError: when the file cannot be read, is empty or is not plain YAML: it has a tag, a key twice in one mapping, a key that
-            is not text, an alias inside its own anchor or several documents.
+        UserError: when the file cannot be read, is empty or is not plain YAML: it has a tag, a key twice in one mapping, a key
+            that is not text, an alias inside its own anchor or several documents.
     """
     path = Path(os.path.expanduser(path))
     try:

@@ -81,7 +81,7 @@ def test_cs2foggy_runs_as_it_is(cityscapes_root, tmp_path):
     Random weights need group normalisation: frozen batch statistics fit trained weights only.
     """
     overrides = [
-        *("MODEL.WEIGHTS", "", "MODEL.RESNETS.NORM", "GN", "SOLVER.MAX_ITER", 2, "LOG.PERIOD", 1),
+        *("MODEL.WEIGHTS", "", "MODEL.RESNETS.NORM", "GN", "SOLVER.MAX_ITER", 2, "SOLVER.STEPS", (), "LOG.PERIOD", 1),
         *("MODEL.DEVICE", "cpu", "SEED", 1, "DATALOADER.NUM_WORKERS", 0),
         *("INPUT.MIN_SIZE_TRAIN", (128,), "INPUT.MAX_SIZE_TRAIN", 256, "INPUT.MIN_SIZE_TEST", 128, "INPUT.MAX_SIZE_TEST", 256),
         *("MODEL.MIC.PSEUDO_LABELS.THRESHOLD", 0.05, "MODEL.ROI_HEADS.SCORE_THRESH_TEST", 0.02),
