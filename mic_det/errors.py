@@ -14,6 +14,12 @@ def did_you_mean(word, options):
     return f" Did you mean '{close[0]}'?" if close else ""
 
 
+def hinted(phrase, word, options):
+    """`phrase` for a list of faults, with `(Did you mean 'x'?)` where one of `options` is close to `word`."""
+    hint = did_you_mean(word, options).strip()
+    return f"{phrase} ({hint})" if hint else phrase
+
+
 def registered(registry, name, key):
     """The entry called `name` of an fvcore registry. Raises UserError, which names the config's `key`, when there is none."""
     if name not in registry:

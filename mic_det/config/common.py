@@ -56,7 +56,7 @@ def add_mic_config(cfg):
 
     # Unlabelled target: registered datasets, folders of images or COCO JSON files; their labels are never read.
     cfg.DATASETS.TARGET = ()
-    # Datasets to declare without code: mappings as mic_det/data/declare.py explains, or paths of YAML files with lists of them.
+    # Datasets to declare without code: mappings as mic_det/data/declaration.py explains, or paths of YAML files of them.
     cfg.DATASETS.DECLARE = ()
     # Values of images that become black and white: (low, high), ("min", "max") for each image's own, () for the whole range of
     # its number type (8 or 16 bits, or floats from 0 to 1).

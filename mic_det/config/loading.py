@@ -5,7 +5,7 @@ import re
 from detectron2.config import CfgNode as CN
 from detectron2.config import downgrade_config, get_cfg, upgrade_config
 
-from mic_det.errors import UserError, did_you_mean
+from mic_det.errors import UserError, hinted
 from mic_det.validation import refuse, shortened
 
 from .common import add_mic_config
@@ -95,8 +95,7 @@ def set_values(cfg, values, source):
 def unknown(key, known):
     if any(name.startswith(f"{key}.") for name in known):
         return f"{key} is a section, which has no value of its own"
-    hint = did_you_mean(key, known).strip()
-    return f"there is no key {key}" + (f" ({hint})" if hint else "")
+    return hinted(f"there is no key {key}", key, known)
 
 
 def kind_of(default):

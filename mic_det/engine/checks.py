@@ -18,7 +18,7 @@ from detectron2.modeling.proposal_generator.rpn import RPN_HEAD_REGISTRY
 
 from mic_det.config import num_classes, value_of
 from mic_det.config.schema import range_faults
-from mic_det.errors import did_you_mean
+from mic_det.errors import hinted
 from mic_det.modeling import EncoderDecoder, ImageClassifier
 from mic_det.modeling.students.base import ADAPTERS
 from mic_det.tasks import TASKS, ClassificationTask, DetectionTask, SegmentationTask
@@ -53,8 +53,7 @@ def names_are_registered(cfg: CfgNode) -> Iterator[str]:
     for key, registry in REGISTRIES.items():
         name = value_of(cfg, key)
         if name and name not in registry:
-            hint = did_you_mean(name, [known for known, _ in registry]).strip()
-            yield f"{key} names '{name}', which is not registered" + (f" ({hint})" if hint else "")
+            yield hinted(f"{key} names '{name}', which is not registered", name, [known for known, _ in registry])
 
 
 def student_is_supported(cfg: CfgNode) -> Iterator[str]:
