@@ -53,7 +53,7 @@ MODEL = {
     "MODEL.RESNETS.WIDTH_PER_GROUP": Count,
     "MODEL.RESNETS.RES2_OUT_CHANNELS": Count,
     "MODEL.RESNETS.STEM_OUT_CHANNELS": Count,
-    "MODEL.RESNETS.RES5_DILATION": Literal[1, 2],
+    "MODEL.RESNETS.RES5_DILATION": Annotated[Count, Le(2)],
     "MODEL.ANCHOR_GENERATOR.SIZES": PerLevel,
     "MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS": PerLevel,
     "MODEL.ANCHOR_GENERATOR.OFFSET": Annotated[Share, that(lambda value: value < 1, "must be less than 1")],
