@@ -73,7 +73,7 @@ DETECTORS = {
     "MODEL.RPN.PRE_NMS_TOPK_TEST": Count,
     "MODEL.RPN.POST_NMS_TOPK_TRAIN": Count,
     "MODEL.RPN.POST_NMS_TOPK_TEST": Count,
-    "MODEL.RPN.NMS_THRESH": Share,
+    "MODEL.RPN.NMS_THRESH": NonNegative,  # above 1, here and below, keeps all boxes
     "MODEL.RPN.CONV_DIMS": Annotated[
         tuple[Annotated[Whole, that(lambda value: value == -1 or value > 0, "must be a number of channels, or -1")], ...], Len(1)
     ],
@@ -83,7 +83,7 @@ DETECTORS = {
     "MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE": Count,
     "MODEL.ROI_HEADS.POSITIVE_FRACTION": PositiveShare,
     "MODEL.ROI_HEADS.SCORE_THRESH_TEST": Share,
-    "MODEL.ROI_HEADS.NMS_THRESH_TEST": Share,
+    "MODEL.ROI_HEADS.NMS_THRESH_TEST": NonNegative,
     "MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_TYPE": BoxLoss,
     "MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_WEIGHT": NonNegative,
     "MODEL.ROI_BOX_HEAD.BBOX_REG_WEIGHTS": BoxWeights,
@@ -104,7 +104,7 @@ DETECTORS = {
     "MODEL.RETINANET.PRIOR_PROB": Annotated[PositiveShare, that(lambda value: value < 1, "must be less than 1")],
     "MODEL.RETINANET.SCORE_THRESH_TEST": Share,
     "MODEL.RETINANET.TOPK_CANDIDATES_TEST": Count,
-    "MODEL.RETINANET.NMS_THRESH_TEST": Share,
+    "MODEL.RETINANET.NMS_THRESH_TEST": NonNegative,
     "MODEL.RETINANET.BBOX_REG_WEIGHTS": BoxWeights,
     "MODEL.RETINANET.FOCAL_LOSS_GAMMA": NonNegative,
     "MODEL.RETINANET.FOCAL_LOSS_ALPHA": Annotated[Number, Le(1)],  # negative is off
