@@ -47,8 +47,8 @@ YAML_PAYLOADS = (
     "!!python/object/apply:builtins.open ['{}', w]",
     "!!python/object/new:type {{args: [x, !!python/tuple [], {{}}], state: !!python/object/apply:os.system ['touch {}']}}",
     "!!python/object:builtins.map {{}}",
-    "!!python/module:os",
-    "!!python/name:os.system",
+    "!!python/module:os ''",
+    "!!python/name:os.system ''",
 )
 
 

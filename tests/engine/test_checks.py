@@ -78,8 +78,8 @@ def test_what_makes_sense_is_accepted(task, overrides):
 def test_all_faults_come_at_once_and_before_anything_is_read():
     cfg = load_config(REPOSITORY / "configs/toycity_mic.yaml", ["DATASETS.TRAIN", ("not_there",)])
     cfg.MODEL.MIC.LOSS_WEIGHT, cfg.MODEL.MIC.BURN_IN, cfg.SOLVER.MAX_ITER = -1.0, True, 0
-    with pytest.raises(
-        UserError, match=r"LOSS_WEIGHT is -1\.0.*BURN_IN is True.*MAX_ITER is 0|MAX_ITER is 0.*LOSS_WEIGHT"
-    ) as caught:
+    with pytest.raises(UserError) as caught:
         AdaptationTrainer(cfg)
-    assert "BURN_IN is True: Input should be a valid integer" in str(caught.value) and "not_there" not in str(caught.value)
+    for found in ("BURN_IN is True: Input should be a valid integer", "LOSS_WEIGHT is -1.0: ", "MAX_ITER is 0: "):
+        assert found in str(caught.value)
+    assert "not_there" not in str(caught.value)

@@ -98,7 +98,7 @@ def test_cs2foggy_runs_as_it_is(cityscapes_root, tmp_path):
         (["DATASETS.TARGET", "('toycity_fogy_all_train',)"], "Did you mean 'toycity_foggy_all_train'"),
         (["MODEL.WEIGHTS", "nowhere.pth"], "nowhere.pth does not exist"),
         (["DATASETS.TRAIN", "('cityscapes_train',)"], "python datasets/prepare_cityscapes.py --root"),
-        (["SOLVER.OPTIMIZER", "LAMB"], "must be SGD or AdamW"),
+        (["SOLVER.OPTIMIZER", "LAMB"], "should be 'SGD' or 'AdamW'"),
         (["SOLVER.TARGET_IMS_PER_BATCH", "3", "SOLVER.ACCUMULATE", "2"], "need a multiple of 2"),
     ],
 )
