@@ -76,7 +76,7 @@ def test_no_yaml_file_runs_code(tmp_path, marker, read):
     for payload in YAML_PAYLOADS:
         for text in ("OUTPUT_DIR: {}", "SOLVER: {{STEPS: [1, {}]}}", "- {{name: a, format: images, images: {}}}", "? {}\n: 1"):
             (tmp_path / "evil.yaml").write_text(text.format(payload.format(marker)))
-            with pytest.raises(UserError, match=r"not valid YAML: line \d+, column \d+: the (tag !!python/|key of this mapping)"):
+            with pytest.raises(UserError, match=r"not valid YAML: line \d+, column \d+: the tag !!python/"):
                 read(tmp_path / "evil.yaml")
     assert not marker.exists()
     with contextlib.suppress(Exception):

@@ -91,9 +91,7 @@ def count_values(node, known, around=()):
         raise yaml.MarkedYAMLError(problem="an alias stands inside its own anchor", problem_mark=node.start_mark)
     if node in known:
         return known[node]
-    if node.tag not in (*PLAIN_TAGS, TUPLE):
-        tag = node.tag.replace(PREFIX, "!!")
-        raise yaml.MarkedYAMLError(problem=f"the tag {tag} is not allowed: write the value itself", problem_mark=node.start_mark)
+    check_tag(node)
     parts = []
     if isinstance(node, yaml.MappingNode):
         check_keys(node)
@@ -106,9 +104,16 @@ def count_values(node, known, around=()):
     return known[node]
 
 
+def check_tag(node):
+    if node.tag not in (*PLAIN_TAGS, TUPLE):
+        tag = node.tag.replace(PREFIX, "!!")
+        raise yaml.MarkedYAMLError(problem=f"the tag {tag} is not allowed: write the value itself", problem_mark=node.start_mark)
+
+
 def check_keys(node):
     lines = {}
     for key, _ in node.value:
+        check_tag(key)
         if key.tag not in (f"{PREFIX}str", f"{PREFIX}merge"):
             name = shortened(getattr(key, "value", key)) if isinstance(key, yaml.ScalarNode) else "of this mapping"
             raise yaml.MarkedYAMLError(problem=f"the key {name} is not text: quote it", problem_mark=key.start_mark)
