@@ -14,6 +14,12 @@ def did_you_mean(word, options):
     return f" Did you mean '{close[0]}'?" if close else ""
 
 
+def hinted(phrase, word, options):
+    """`phrase` for a list of faults, with `(Did you mean 'x'?)` where one of `options` is close to `word`."""
+    hint = did_you_mean(word, options).strip()
+    return f"{phrase} ({hint})" if hint else phrase
+
+
 def registered(registry, name, key):
     """The entry called `name` of an fvcore registry. Raises UserError, which names the config's `key`, when there is none."""
     if name not in registry:
@@ -23,10 +29,12 @@ def registered(registry, name, key):
 
 @contextlib.contextmanager
 def user_errors(key):
-    """Turn a ValueError, which constructors raise for values out of range, into a UserError that names the config's `key`."""
+    """Turn what constructors raise for values that they cannot take into a UserError that names the config's `key`."""
     try:
         yield
     except UserError:
         raise
-    except ValueError as error:
-        raise UserError(f"{key}: {error}") from None
+    except KeyError as error:
+        raise UserError(f"{key}: there is no {error}.") from error
+    except (ValueError, AssertionError) as error:
+        raise UserError(f"{key}: {str(error) or 'its values contradict each other'}") from error

@@ -7,6 +7,7 @@ from detectron2.data import DatasetCatalog
 
 import mic_det
 from mic_det.config import add_mic_config, known_keys, value_of
+from mic_det.engine.checks import check_config
 from mic_det.errors import UserError
 from tests.conftest import REPOSITORY
 
@@ -29,6 +30,7 @@ def test_every_key_of_ours_is_read_somewhere_and_has_a_comment():
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_config_loads_is_short_and_writes_to_its_own_folder(path):
     cfg = mic_det.load_config(path)
+    check_config(cfg)
     assert f"output/{path.stem}" == cfg.OUTPUT_DIR
     assert len(path.read_text().splitlines()) <= 30
     adapts = not path.stem.endswith(("source_only", "oracle"))

@@ -1,6 +1,10 @@
 """Keys of the backbones that mic-det adds to detectron2's."""
 
+from typing import Literal
+
 from detectron2.config import CfgNode as CN
+
+from .ranges import Count, CountOrNone, Names, ShareBelowOne
 
 
 def add_backbone_config(cfg):
@@ -40,3 +44,18 @@ def add_backbone_config(cfg):
     cfg.MODEL.MIT.VARIANT = "b5"
     # Rate of stochastic depth.
     cfg.MODEL.MIT.DROP_PATH = 0.1
+
+
+RANGES = {
+    "MODEL.VGG.OUT_FEATURES": Names,
+    "MODEL.VIT.IMG_SIZE": Count,
+    "MODEL.VIT.PATCH_SIZE": Count,
+    "MODEL.VIT.EMBED_DIM": Count,
+    "MODEL.VIT.DEPTH": Count,
+    "MODEL.VIT.NUM_HEADS": Count,
+    "MODEL.VIT.WINDOW_SIZE": CountOrNone,
+    "MODEL.VIT.GLOBAL_BLOCKS": tuple[CountOrNone, ...],
+    "MODEL.VIT.DROP_PATH": ShareBelowOne,
+    "MODEL.MIT.VARIANT": Literal["b0", "b1", "b2", "b3", "b4", "b5"],
+    "MODEL.MIT.DROP_PATH": ShareBelowOne,
+}

@@ -2,6 +2,8 @@
 
 from detectron2.config import CfgNode as CN
 
+from .ranges import Count, NonNegative, Positive
+
 
 def add_classification_config(cfg):
     """Add them to a config that has MODEL.MIC with its REFERENCE, in place."""
@@ -44,3 +46,19 @@ def add_classification_config(cfg):
     cfg.SOLVER.INVERSE_LR_GAMMA = 0.001
     # See INVERSE_LR_GAMMA.
     cfg.SOLVER.INVERSE_LR_POWER = 0.75
+
+
+RANGES = {
+    "MODEL.CLASSIFIER.NUM_CLASSES": Count,
+    "MODEL.CLASSIFIER.BOTTLENECK_DIM": Count,
+    "MODEL.MIC.CDAN.WEIGHT": NonNegative,
+    "MODEL.MIC.CDAN.HIDDEN_DIM": Count,
+    "MODEL.MIC.CDAN.RAMP_ITERS": Count,
+    "MODEL.MIC.MCC.WEIGHT": NonNegative,
+    "MODEL.MIC.MCC.TEMPERATURE": Positive,
+    "INPUT.CLASSIFICATION.RESIZE": Count,
+    "INPUT.CLASSIFICATION.CROP": Count,
+    "SOLVER.SAM_RHO": NonNegative,
+    "SOLVER.INVERSE_LR_GAMMA": NonNegative,
+    "SOLVER.INVERSE_LR_POWER": NonNegative,
+}

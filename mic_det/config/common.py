@@ -1,10 +1,14 @@
 """Keys that all tasks share: the method, datasets, solver, tests, checkpoints and logs."""
 
+import math
+from typing import Annotated, Literal
+
 from detectron2.config import CfgNode as CN
 
 from .backbone import add_backbone_config
 from .classification import add_classification_config
 from .detection import add_detection_config
+from .ranges import Count, CountOrNone, Name, NonNegative, Positive, PositiveShare, Share, Text, that
 from .segmentation import add_segmentation_config
 
 
@@ -52,7 +56,7 @@ def add_mic_config(cfg):
 
     # Unlabelled target: registered datasets, folders of images or COCO JSON files; their labels are never read.
     cfg.DATASETS.TARGET = ()
-    # Datasets to declare without code: mappings as mic_det/data/declare.py explains, or paths of YAML files with lists of them.
+    # Datasets to declare without code: mappings as mic_det/data/declaration.py explains, or paths of YAML files of them.
     cfg.DATASETS.DECLARE = ()
     # Values of images that become black and white: (low, high), ("min", "max") for each image's own, () for the whole range of
     # its number type (8 or 16 bits, or floats from 0 to 1).
@@ -101,3 +105,53 @@ def add_mic_config(cfg):
     # Warn when a larger share of the target's pixels gets the same class.
     cfg.LOG.LARGEST_SHARE = 0.9
     return cfg
+
+
+def is_range(value):
+    """Whether INPUT.RANGE can be `value`."""
+    if len(value) != 2:
+        return len(value) == 0
+    low, high = value
+    numbers = [end for end, word in ((low, "min"), (high, "max")) if end != word]
+    finite = all(type(end) in (int, float) and math.isfinite(end) for end in numbers)
+    return finite and (len(numbers) < 2 or low < high)
+
+
+RANGES = {
+    "MODEL.MIC.STUDENT": Name,
+    "MODEL.MIC.INFERENCE": Literal["teacher", "student"],
+    "MODEL.MIC.BURN_IN": CountOrNone,
+    "MODEL.MIC.LOSS_WEIGHT": NonNegative,
+    "MODEL.MIC.TEACHER.ALPHA": Share,
+    "MODEL.MIC.MASK.BLOCK_SIZE": Count,
+    "MODEL.MIC.MASK.RATIO": Share,
+    "MODEL.MIC.AUGMENT.JITTER": Share,
+    "MODEL.MIC.AUGMENT.JITTER_PROB": Share,
+    "MODEL.MIC.AUGMENT.BLUR_PROB": Share,
+    "MODEL.MIC.AUGMENT.BLUR_SIGMA": Annotated[
+        tuple[Positive, Positive], that(lambda value: value[0] <= value[1], "must be (low, high) with low <= high")
+    ],
+    "DATASETS.TARGET": tuple[Name, ...],
+    "DATASETS.DECLARE": tuple[Name | dict, ...],
+    "INPUT.RANGE": Annotated[tuple, that(is_range, "must be (low, high) with low < high, ('min', 'max') or ()")],
+    "INPUT.COLOR_JITTER": Share,
+    "SOLVER.OPTIMIZER": Literal["SGD", "AdamW"],
+    "SOLVER.TARGET_IMS_PER_BATCH": Count,
+    "SOLVER.ACCUMULATE": Count,
+    "SOLVER.REFERENCE_IMS_PER_BATCH": CountOrNone,
+    "SOLVER.AMP.DTYPE": Literal["bf16", "fp16"],
+    "SOLVER.MAX_BAD_STEPS": Count,
+    "SOLVER.CLIP_NORM": NonNegative,
+    "SOLVER.VIT_LAYER_DECAY": PositiveShare,
+    "TEST.VOC_METRICS": tuple[Literal["voc07", "voc12"], ...],
+    "TEST.MODELS": tuple[Literal["teacher", "student"], ...],
+    "CHECKPOINT.KEEP": CountOrNone,
+    "CHECKPOINT.BEST_ON": Annotated[
+        Text, that(lambda value: not value or value.count("/") >= 2, "must be MODEL/DATASET/METRIC, e.g. teacher/my_val/AP50")
+    ],
+    "LOG.PERIOD": Count,
+    "LOG.PICTURE_PERIOD": CountOrNone,
+    "LOG.COLLAPSE_ITERS": Count,
+    "LOG.RUNAWAY_FACTOR": Positive,
+    "LOG.LARGEST_SHARE": Share,
+}

@@ -1,6 +1,10 @@
 """Keys of detection: pseudo boxes, feature alignment and the published detector's oddities."""
 
+from typing import Literal
+
 from detectron2.config import CfgNode as CN
+
+from .ranges import Count, NonNegative, Share
 
 
 def add_detection_config(cfg):
@@ -51,3 +55,19 @@ def add_detection_config(cfg):
     cfg.MODEL.MIC.REFERENCE.BATCH_PROPOSALS = False
     # Add a box around the whole image to the target's proposals.
     cfg.MODEL.MIC.REFERENCE.TARGET_IMAGE_BOX = False
+
+
+RANGES = {
+    "MODEL.MIC.PSEUDO_LABELS.THRESHOLD": Share,
+    "MODEL.MIC.PSEUDO_LABELS.CLASS_THRESHOLDS": tuple[Share, ...],
+    "MODEL.MIC.PSEUDO_LABELS.IGNORE_THRESHOLD": Share,
+    "MODEL.MIC.PSEUDO_LABELS.WEIGHT": Literal["teacher_score", "student_max", "none"],
+    "MODEL.MIC.ALIGN.IMAGE_WEIGHT": NonNegative,
+    "MODEL.MIC.ALIGN.INSTANCE_WEIGHT": NonNegative,
+    "MODEL.MIC.ALIGN.CONSISTENCY_WEIGHT": NonNegative,
+    "MODEL.MIC.ALIGN.IMAGE_GRADIENT": NonNegative,
+    "MODEL.MIC.ALIGN.INSTANCE_GRADIENT": NonNegative,
+    "MODEL.MIC.ALIGN.CONSISTENCY_GRADIENT": NonNegative,
+    "MODEL.MIC.ALIGN.IMAGE_DIM": Count,
+    "MODEL.MIC.ALIGN.INSTANCE_DIM": Count,
+}

@@ -1,15 +1,15 @@
 """Config files and command lines -> a config, with clear words for what is wrong."""
 
-import itertools
 import re
-from pathlib import Path
 
 from detectron2.config import CfgNode as CN
-from detectron2.config import get_cfg
+from detectron2.config import downgrade_config, get_cfg, upgrade_config
 
-from mic_det.errors import UserError, did_you_mean
+from mic_det.errors import UserError, hinted
+from mic_det.validation import refuse, shortened
 
 from .common import add_mic_config
+from .files import read_config
 
 
 def known_keys(cfg, prefix=""):
@@ -28,37 +28,81 @@ def value_of(cfg, key):
     return cfg
 
 
-def whole_as_float(cfg, overrides):
-    """`KEY VALUE` overrides in which whole numbers for float keys, such as LOSS_WEIGHT 1, are floats: yacs refuses them."""
-    floats = {key for key in known_keys(cfg) if isinstance(value_of(cfg, key), float)}
-    values = list(overrides)
-    for index, (key, value) in enumerate(itertools.pairwise(values)):
-        if index % 2 == 0 and key in floats and re.fullmatch(r"[+-]?\d+", str(value)):
-            values[index + 1] = float(value)
-    return values
-
-
 def load_config(config_file=None, overrides=()):
-    """Detectron2's and mic-det's defaults, merged with a YAML file and `KEY VALUE` overrides.
+    """Detectron2's and mic-det's defaults, merged with a YAML file and `KEY VALUE` overrides; both are data and run no code.
+
+    The values have the right types; whether they make sense together is for `check_config`, before a run.
 
     Raises:
-        UserError: naming the unknown key, the file that is missing or the value of a wrong type.
+        UserError: naming the file that cannot be read, and all unknown keys and values of a wrong type.
     """
     cfg = add_mic_config(get_cfg())
-    if config_file and not Path(config_file).is_file():
-        raise UserError(f"Config file {config_file} does not exist.")
-    source = config_file or "the command line"
-    try:
-        if config_file:
-            cfg.merge_from_file(str(config_file))
-        source = "the command line"
-        cfg.merge_from_list(whole_as_float(cfg, overrides))
-    except (KeyError, ValueError, AssertionError) as error:
-        message = str(error.args[0]) if error.args else str(error)
-        key = message.rsplit(" ", 1)[-1]
-        hint = did_you_mean(key, known_keys(cfg)) if "Non-existent" in message else ""
-        raise UserError(f"Wrong config in {source}: {message}.{hint}") from None
+    if config_file:
+        cfg = with_file(cfg, config_file)
+    overrides = list(overrides)
+    if len(overrides) % 2:
+        raise UserError(f"Wrong config in the command line: {shortened(overrides[-1])} has no value; overrides are KEY VALUE.")
+    set_values(cfg, zip(overrides[::2], overrides[1::2], strict=True), "the command line")
     return cfg
+
+
+def with_file(cfg, config_file):
+    """A config merged with a file's content, which may be of detectron2's first version."""
+    content = read_config(config_file)
+    version = content.get("VERSION", 1 if is_first_version(content) else cfg.VERSION)
+    if type(version) is not int or not 1 <= version <= cfg.VERSION:
+        raise UserError(f"VERSION in {config_file} is {shortened(version)}, but must be 1 or {cfg.VERSION}.")
+    cfg = downgrade_config(cfg, version)
+    set_values(cfg, values_of(content, cfg), str(config_file))
+    return upgrade_config(cfg)
+
+
+def is_first_version(content):
+    """Whether a config without VERSION has keys of detectron2's first one."""
+    model, test = content.get("MODEL"), content.get("TEST")
+    return (isinstance(model, dict) and "WEIGHT" in model) or (isinstance(test, dict) and "AUG_ON" in test)
+
+
+def values_of(content, cfg, prefix=""):
+    """(full key, value) of nested dictionaries; what is not a section of `cfg` stays whole."""
+    for name, value in content.items():
+        if isinstance(value, dict) and isinstance(cfg.get(name), CN):
+            yield from values_of(value, cfg[name], f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def set_values(cfg, values, source):
+    """Set (full key, value) pairs, in place. Text is read as a Python literal where it is one."""
+    known, faults = set(known_keys(cfg)), []
+    for key, value in values:
+        if key not in known:
+            faults.append(unknown(key, known))
+            continue
+        default = value_of(cfg, key)
+        if type(default) is float and re.fullmatch(r"[+-]?\d+", str(value)):  # yacs refuses whole numbers for floats
+            value = float(value)
+        try:
+            cfg.merge_from_list([key, value])
+        except (ValueError, AssertionError, TypeError, RecursionError, MemoryError):  # the last ones from odd literals
+            faults.append(f"{key} is {shortened(value)}, but must be {kind_of(default)}")
+        else:
+            if value_of(cfg, key) is None and default is not None:
+                faults.append(f"{key} is left empty, but must be {kind_of(default)}")
+    refuse(f"Wrong config in {source}", faults)
+
+
+def unknown(key, known):
+    if any(name.startswith(f"{key}.") for name in known):
+        return f"{key} is a section, which has no value of its own"
+    return hinted(f"there is no key {key}", key, known)
+
+
+def kind_of(default):
+    """What a key's value must be, in words."""
+    if isinstance(default, tuple | list):
+        return "a list, e.g. ('a',), or () for an empty one"
+    return {bool: "True or False", int: "a whole number", float: "a number"}.get(type(default), "text")
 
 
 def num_classes_key(cfg):

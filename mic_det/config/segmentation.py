@@ -1,6 +1,21 @@
 """Keys of semantic segmentation: decoders, HRDA, self-training on mixed images, data and inference."""
 
+from typing import Literal
+
 from detectron2.config import CfgNode as CN
+
+from .ranges import (
+    CountOrNone,
+    Counts,
+    NonNegative,
+    Positive,
+    PositiveShare,
+    Share,
+    ShareBelowOne,
+    ShareOrNone,
+    Size,
+    SizeOrNone,
+)
 
 
 def add_segmentation_config(cfg):
@@ -144,3 +159,40 @@ def add_data_config(cfg):
     cfg.TEST.SEM_SEG.FLIP = False
     # Which decoder predicts: plain, language, or the mean of both (MODEL.LANGUAGE_HEAD).
     cfg.TEST.SEM_SEG.DECODER = "plain"
+
+
+RANGES = {
+    "MODEL.SEM_SEG_HEAD.FUSION": Literal["sepaspp", "aspp", "conv1", "isa", "sepaspp_f4"],
+    "MODEL.SEM_SEG_HEAD.DILATIONS": Counts,
+    "MODEL.SEM_SEG_HEAD.DROPOUT": ShareBelowOne,
+    "MODEL.HRDA.DETAIL_CROP": Size,
+    "MODEL.HRDA.DETAIL_WEIGHT": Share,
+    "MODEL.HRDA.CONTEXT_WEIGHT": Share,
+    "MODEL.HRDA.FIXED_ATTENTION": ShareOrNone,
+    "MODEL.HRDA.OUTPUT": Literal["fused", "lr", "hr", "att"],
+    "MODEL.LANGUAGE_HEAD.TEMPERATURE": Positive,
+    "MODEL.MIC.MASK.IMAGES": Literal["target", "source", "both", "halves", "mixed", "source_and_mixed"],
+    "MODEL.MIC.MASK.TEACHER_ALPHA": ShareOrNone,
+    "MODEL.MIC.MASK.THRESHOLD": ShareOrNone,
+    "MODEL.MIC.FEATURE_DISTANCE.WEIGHT": NonNegative,
+    "MODEL.MIC.FEATURE_DISTANCE.CLASSES": tuple[CountOrNone, ...],
+    "MODEL.MIC.FEATURE_DISTANCE.MIN_RATIO": Share,
+    "MODEL.MIC.ADVERSARIAL.WEIGHT": NonNegative,
+    "MODEL.MIC.ADVERSARIAL.LOSS": Literal["ls", "vanilla"],
+    "MODEL.MIC.ADVERSARIAL.BASE_LR": Positive,
+    "MODEL.MIC.ENTROPY.WEIGHT": NonNegative,
+    "INPUT.SEM_SEG.SOURCE_SIZE": SizeOrNone,
+    "INPUT.SEM_SEG.TARGET_SIZE": SizeOrNone,
+    "INPUT.SEM_SEG.TEST_SIZE": SizeOrNone,
+    "INPUT.SEM_SEG.TARGET_MARGINS": tuple[CountOrNone, CountOrNone, CountOrNone, CountOrNone],
+    "INPUT.CROP.SINGLE_CATEGORY_MAX_AREA": PositiveShare,
+    "DATASETS.RARE_CLASSES.TEMPERATURE": Positive,
+    "DATASETS.RARE_CLASSES.MIN_PIXELS": CountOrNone,
+    "DATASETS.RARE_CLASSES.MIN_CROP_RATIO": NonNegative,
+    "SOLVER.HEAD_LR_FACTOR": NonNegative,
+    "SOLVER.POLY_LR_POWER": NonNegative,
+    "TEST.SEM_SEG.WINDOW": SizeOrNone,
+    "TEST.SEM_SEG.WINDOW_STRIDE": SizeOrNone,
+    "TEST.SEM_SEG.WINDOW_BATCH": CountOrNone,
+    "TEST.SEM_SEG.DECODER": Literal["plain", "language", "mean"],
+}

@@ -1,143 +1,121 @@
 """Datasets declared in YAML (DATASETS.DECLARE), without code."""
 
+import os
 from pathlib import Path
 
-import yaml
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
+from mic_det.config.files import read_yaml
 from mic_det.data import cityscapes, voc, yolo
 from mic_det.data.catalog import register_folder, register_labelled, resolve
 from mic_det.data.coco import load_json, read_folder, read_images
 from mic_det.data.conversion import report_bad_files
+from mic_det.data.declaration import Cityscapes, ClassFolders, Coco, ImageList, Labels, Voc, Yolo, read_entry
 from mic_det.data.image_lists import register_class_folders, register_image_list
 from mic_det.data.label_images import find_images, find_pairs, register_segmentation
-from mic_det.errors import UserError, did_you_mean
+from mic_det.errors import UserError
+from mic_det.validation import refuse
 
-# format -> keys it needs beside name, format and images
-FORMATS = {
-    "coco": ("annotations",),
-    "voc": ("annotations",),
-    "yolo": ("annotations", "classes"),
-    "cityscapes": ("split",),
-    "labels": ("annotations", "classes"),
-    "image_list": ("annotations",),
-    "class_folders": (),
-    "images": (),
-}
-KEYS = ("name", "format", "images", "annotations", "split", "classes", "mapping", "image_suffix", "label_suffix")
 DECLARED = set()
 
 
 def declare(entries):
-    """Register every entry: a mapping with KEYS, or the path of a YAML file that holds a list of them.
+    """Register datasets, all or none.
 
-    `images` and `annotations` are absolute or lie below $DETECTRON2_DATASETS:
+    Args:
+        entries: each a mapping that a class of `declaration.FORMATS` describes, or the path of a YAML file that holds a list of
+            them; a relative path starts from the working directory.
 
-    * coco: `annotations` is a COCO JSON file;
-    * voc: `annotations` is a folder of XML files, `split` an optional list of image names;
-    * yolo: `annotations` is a folder of text files like the images' tree, `classes` the names of their class numbers;
-    * cityscapes: `images` is the folder that holds gtFine/ and leftImg8bit/, `split` train or val;
-    * labels: for segmentation; `annotations` is a folder of label images (one class index per pixel, 255 for none) like the
-      images' tree, `classes` their names; with `image_suffix` and `label_suffix` where names differ by more than .png;
-    * image_list: for classification; `annotations` is a text file with an image's path below `images` and its class index per
-      line, `classes` the names of the indices (by default those of the images' folders);
-    * class_folders: for classification; `images` has one subfolder per class, which `classes` may choose and order;
-    * images: no labels.
-
-    `classes` names the classes to use, in order; `mapping` renames a dataset's own ({its name: wanted name}), so that
-    datasets with different names can be trained together. Declaring a name again replaces it.
+    With `classes` and `mapping`, datasets with different names can be trained together. Declaring a name in another call
+    replaces it.
 
     Raises:
-        UserError: naming the entry and what is wrong with it.
+        UserError: naming all entries and what is wrong with them.
     """
+    found, faults = [], []
+    for content in flattened([entries] if isinstance(entries, str | dict) else entries):
+        entry, wrong = read_entry(content)
+        if entry is not None:
+            wrong = name_faults(entry.name, [other.name for other in found])
+            found.append(entry)
+        faults += wrong
+    refuse("DATASETS.DECLARE", faults)
+    for entry in found:
+        register(entry)
+
+
+def flattened(entries, around=()):
+    """The entries with those of the files that are named among them; `around` are the files that hold them."""
     for entry in entries:
-        if isinstance(entry, str):
-            declare(read_declarations(entry))
-        else:
-            declare_one(entry)
+        if not isinstance(entry, str):
+            yield entry
+            continue
+        path = Path(os.path.expanduser(entry)).absolute()
+        if path in around:
+            raise UserError(f"DATASETS.DECLARE: file {path} lists itself.")
+        content = read_yaml(path, "DATASETS.DECLARE: file")
+        if not isinstance(content, list):
+            raise UserError(f"DATASETS.DECLARE: file {path} must hold a list of datasets, each with a name, a format and images.")
+        yield from flattened(content, (*around, path))
 
 
-def read_declarations(path):
-    try:
-        content = yaml.safe_load(Path(path).read_text())
-    except FileNotFoundError:
-        raise UserError(f"DATASETS.DECLARE: file {path} does not exist.") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"DATASETS.DECLARE: file {path} is not valid YAML: {str(error).splitlines()[0]}.") from None
-    if not isinstance(content, list):
-        raise UserError(f"DATASETS.DECLARE: file {path} must hold a list of datasets, each with a name, a format and images.")
-    return content
-
-
-def check_entry(entry):
-    name = entry.get("name") if isinstance(entry, dict) else None
-    if not name:
-        raise UserError(f"DATASETS.DECLARE: {entry} is not a dataset: it needs at least a name, a format and images.")
-    where = f"DATASETS.DECLARE, dataset '{name}'"
-    kind = entry.get("format")
-    if kind not in FORMATS:
-        raise UserError(f"{where}: format '{kind}' is not known; choose from {', '.join(FORMATS)}.{did_you_mean(kind, FORMATS)}")
-    unknown = [key for key in entry if key not in KEYS]
-    if unknown:
-        raise UserError(f"{where}: unknown key '{unknown[0]}'.{did_you_mean(unknown[0], KEYS)}")
-    missing = [key for key in ("images", *FORMATS[kind]) if not entry.get(key)]
-    if missing:
-        raise UserError(f"{where}: a dataset of format {kind} needs '{missing[0]}'.")
+def name_faults(name, others):
+    if name in others:
+        return [f"dataset '{name}': this name is declared twice; choose another one"]
     if name in DatasetCatalog.list() and name not in DECLARED:
-        raise UserError(f"{where}: this name is taken by a built-in or registered dataset; choose another one.")
-    return name, kind
+        return [f"dataset '{name}': this name is taken by a built-in or registered dataset; choose another one"]
+    return []
 
 
-def declare_one(entry):
-    name, kind = check_entry(entry)
+def register(entry):
+    name = entry.name
     if name in DECLARED:
         DatasetCatalog.remove(name)
         MetadataCatalog.remove(name)
-    images = entry["images"]
-    if kind == "images":
-        register_folder(name, images)
-    elif kind == "labels":
+    if isinstance(entry, Labels):
         declare_labels(entry)
-    elif kind == "image_list":
-        register_image_list(name, entry["annotations"], images, entry.get("classes"), resolve)
-    elif kind == "class_folders":
-        register_class_folders(name, images, entry.get("classes"), resolve)
-    else:
-        read_content, read_unlabelled = readers(kind, entry)
+    elif isinstance(entry, ImageList):
+        register_image_list(name, entry.annotations, entry.images, entry.classes, resolve)
+    elif isinstance(entry, ClassFolders):
+        register_class_folders(name, entry.images, entry.classes, resolve)
+    elif isinstance(entry, Coco | Cityscapes):
+        read_content, read_unlabelled = readers(entry)
         # YOLO's own classes are numbers: the names are needed to read it, and the mapping may then join some of them.
-        classes = None if kind == "yolo" else entry.get("classes")
-        register_labelled(name, read_content, read_unlabelled, lambda: resolve(images), classes, entry.get("mapping"))
+        classes = None if isinstance(entry, Yolo) else entry.classes
+        register_labelled(name, read_content, read_unlabelled, lambda: resolve(entry.images), classes, entry.mapping)
+    else:
+        register_folder(name, entry.images)
     DECLARED.add(name)
 
 
 def declare_labels(entry):
     def images():
-        return find_images(resolve(entry["images"]), entry.get("image_suffix", ""))
+        return find_images(resolve(entry.images), entry.image_suffix)
 
     def pairs():
-        suffixes = entry.get("image_suffix", ""), entry.get("label_suffix", ".png")
-        return find_pairs(resolve(entry["images"]), resolve(entry["annotations"]), *suffixes)
+        return find_pairs(resolve(entry.images), resolve(entry.annotations), entry.image_suffix, entry.label_suffix)
 
-    register_segmentation(entry["name"], pairs, images, entry["classes"], label_root=lambda: resolve(entry["annotations"]))
+    register_segmentation(entry.name, pairs, images, entry.classes, label_root=lambda: resolve(entry.annotations))
 
 
-def readers(kind, entry):
-    """(() -> COCO dictionary, () -> dataset dicts of images only) for one labelled format."""
-    images, annotations, split = entry["images"], entry.get("annotations"), entry.get("split")
-    if kind == "coco":
-        return lambda: load_json(resolve(annotations)), lambda: read_images(resolve(annotations), resolve(images))
-    if kind == "voc":
-        split_file = (lambda: resolve(split)) if split else (lambda: None)
-        return lambda: read_voc(entry, split_file()), lambda: voc_images(resolve(images), split_file())
-    if kind == "yolo":
-        classes = entry["classes"]
+def readers(entry):
+    """(() -> COCO dictionary, () -> dataset dicts of images only) for one labelled detection format."""
+    if isinstance(entry, Voc):
+        split_file = (lambda: resolve(entry.split)) if entry.split else (lambda: None)
+        return lambda: read_voc(entry, split_file()), lambda: voc_images(resolve(entry.images), split_file())
+    if isinstance(entry, Yolo):
         return (
-            lambda: checked(yolo.convert_yolo(resolve(images), resolve(annotations), classes), entry["name"]),
-            lambda: read_folder(resolve(images)),
+            lambda: checked(yolo.convert_yolo(resolve(entry.images), resolve(entry.annotations), entry.classes), entry.name),
+            lambda: read_folder(resolve(entry.images)),
+        )
+    if isinstance(entry, Cityscapes):
+        return (
+            lambda: checked(cityscapes.convert_split(resolve(entry.images), entry.split), entry.name),
+            lambda: read_folder(resolve(entry.images) / "leftImg8bit" / entry.split),
         )
     return (
-        lambda: checked(cityscapes.convert_split(resolve(images), split), entry["name"]),
-        lambda: read_folder(resolve(images) / "leftImg8bit" / split),
+        lambda: load_json(resolve(entry.annotations)),
+        lambda: read_images(resolve(entry.annotations), resolve(entry.images)),
     )
 
 
@@ -150,10 +128,10 @@ def checked(result, name):
 
 
 def read_voc(entry, split_file):
-    annotations, images = resolve(entry["annotations"]), resolve(entry["images"])
+    annotations, images = resolve(entry.annotations), resolve(entry.images)
     # A small dataset may lack a wanted class.
-    classes = tuple(dict.fromkeys([*voc.find_classes(annotations), *(entry.get("classes") or ())]))
-    return checked(voc.convert_voc(annotations, images, classes, split_file), entry["name"])
+    classes = tuple(dict.fromkeys([*voc.find_classes(annotations), *(entry.classes or ())]))
+    return checked(voc.convert_voc(annotations, images, classes, split_file), entry.name)
 
 
 def voc_images(images, split_file):

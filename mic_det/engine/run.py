@@ -13,7 +13,7 @@ from mic_det.tasks import task_of
 
 def train_or_evaluate(config_file, overrides=(), resume=False, eval_only=False, download=False):
     """Train, or evaluate MODEL.WEIGHTS; returns the model. Arguments as in tools/train_net.py."""
-    cfg = prepare_run(config_file, overrides)
+    cfg = prepare_run(config_file, overrides, resume)
     if eval_only:
         return evaluate_weights(cfg, resume, download)
     trainer = AdaptationTrainer(cfg, download)

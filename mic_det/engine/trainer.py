@@ -18,9 +18,11 @@ from mic_det.checkpoint.weights import load_exactly, load_weights
 from mic_det.data.build import build_stream, check_batches
 from mic_det.data.stream import seeded
 from mic_det.engine import burn_in
+from mic_det.engine.checks import check_config
 from mic_det.engine.hooks import build_hooks
 from mic_det.engine.meters import Meters
 from mic_det.engine.optimizer import build_optimizers, clip_gradients, gradient_norm
+from mic_det.engine.setup import fit_to_machine
 from mic_det.engine.sharpness import build_sharpness
 from mic_det.errors import UserError
 from mic_det.tasks import task_of
@@ -47,7 +49,8 @@ class AdaptationTrainer(TrainerBase):
 
     def __init__(self, cfg, download=False):
         super().__init__()
-        self.cfg = cfg
+        check_config(cfg)
+        self.cfg = cfg = fit_to_machine(cfg)
         self.task = task_of(cfg)
         self.task.check_datasets(cfg)
         check_batches(cfg, self.task.smallest_batch)

@@ -11,11 +11,13 @@ class MetricNames:
         overall: in the order of reports.
         shown: those that studies show, the one that they compare first.
         per_class: prefix of the values per class, `<per_class>/<class name>`.
+        further: what evaluation gives beside these, in some settings.
     """
 
     overall: tuple
     shown: tuple
     per_class: str
+    further: tuple = ()
 
     @property
     def headline(self):
@@ -33,8 +35,8 @@ def per_class(metrics, metric):
     return {name.removeprefix(prefix): value for name, value in metrics.items() if name.startswith(prefix)}
 
 
-BOXES = MetricNames(("AP", "AP50", "AP75"), ("AP50", "AP"), "AP50")
-PIXELS = MetricNames(("mIoU", "mAcc", "aAcc"), ("mIoU", "aAcc"), "IoU")
+BOXES = MetricNames(("AP", "AP50", "AP75"), ("AP50", "AP"), "AP50", ("mask_AP", "mask_AP50", "mask_AP75"))
+PIXELS = MetricNames(("mIoU", "mAcc", "aAcc"), ("mIoU", "aAcc"), "IoU", ("fwIoU", "mIoU16", "mIoU13"))
 
 
 IMAGES = MetricNames(("top1", "mean_class"), ("top1", "mean_class"), "accuracy")

@@ -4,7 +4,13 @@ import torch
 
 
 def window_corners(size, window, stride):
-    """(top, left) of windows that cover (height, width) `size`; the last of a row or column is moved inward."""
+    """(top, left) of windows that cover (height, width) `size`; the last of a row or column is moved inward.
+
+    Raises:
+        ValueError: unless 1 <= stride <= window, without which there are gaps.
+    """
+    if stride is None or any(not 1 <= step <= side for side, step in zip(window, stride, strict=True)):
+        raise ValueError(f"A stride of {stride} leaves gaps between windows of {tuple(window)}: it must be from 1 to the window.")
     starts = []
     for length, side, step in zip(size, window, stride, strict=True):
         count = max(length - side + step - 1, 0) // step + 1
@@ -23,10 +29,13 @@ def slide(network, images, window, stride, output_stride=1, batch=0):
 
     Returns:
         NxKx(H / output_stride)x(W / output_stride).
+
+    Raises:
+        ValueError: for a stride that leaves gaps.
     """
     size = images.shape[-2:]
-    window = [min(side, length) for side, length in zip(window, size, strict=True)]
     corners = window_corners(size, window, stride)
+    window = [min(side, length) for side, length in zip(window, size, strict=True)]
     height, width = window[0] // output_stride, window[1] // output_stride
     total, count = None, images.new_zeros(1, 1, size[0] // output_stride, size[1] // output_stride)
     step = max(batch // len(images), 1) if batch else len(corners)

@@ -85,11 +85,12 @@ def class_table(results, test, model):
     runs = select(results, test=test, model=model)
     names = names_in(runs[0])
     classes = list(runs[0][names.class_key])
+    headers = [name.replace("|", "\\|") for name in classes]
     rows = [
         [method, *(spread([run[names.class_key][name] for run in select(runs, method=method)]) for name in classes)]
         for method in ordered(runs, "method")
     ]
-    return tabulate(rows, headers=[names.per_class, *classes], tablefmt="github", disable_numparse=True)
+    return tabulate(rows, headers=[names.per_class, *headers], tablefmt="github", disable_numparse=True)
 
 
 def difference(results, better, worse, test, model):
@@ -147,4 +148,5 @@ def study_report(title, results, conditions):
         "## Conditions",
         *(f"* {condition}" for condition in conditions),
     ]
-    return join_blocks(parts)
+    # Names of classes, datasets and files are text, also where the Markdown becomes a page.
+    return join_blocks(parts).replace("<", "&lt;")

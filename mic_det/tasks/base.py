@@ -41,6 +41,10 @@ class Task(ABC):
     def evaluator(self, cfg, dataset, folder=None):
         """Detectron2 DatasetEvaluator whose `evaluate` returns {metric: percent} on the main process."""
 
+    def metric_names(self, cfg):
+        """Names of the metrics that evaluation gives; `/<class>` stands for every class name."""
+        return [*self.metrics.overall, *self.metrics.further, f"{self.metrics.per_class}/<class>"]
+
     def comparison(self, cfg, networks, dataset, count=4):
         """Rows of (caption, RGB image) for the truth and each of {caption: network} on images of a labelled dataset."""
         return self.pictures.comparison(cfg, networks, dataset, count)

@@ -39,6 +39,10 @@ class DetectionTask(Task):
     def evaluator(self, cfg, dataset, folder=None):
         return BoxEvaluator(dataset, folder, cfg.TEST.VOC_METRICS)
 
+    def metric_names(self, cfg):
+        voc = [name.upper() for name in cfg.TEST.VOC_METRICS]
+        return [*super().metric_names(cfg), "AP/<class>", *voc, *(f"{name}/<class>" for name in voc)]
+
     def gallery(self, cfg, model, path, source=None, truth=None, count=24):
         return write_gallery(cfg, model, path, source, truth, count)
 

@@ -181,7 +181,7 @@ def test_wrong_uses_are_one_sentence(tiny_cls_cfg, tiny_cfg):
         AdaptationTrainer(tiny_cls_cfg("MODEL.BACKBONE.NAME", "build_pooled"))
     with pytest.raises(UserError, match=r"SOLVER\.TARGET_IMS_PER_BATCH is 1, but .* a multiple of 1, and at least 2"):
         AdaptationTrainer(tiny_cls_cfg("SOLVER.TARGET_IMS_PER_BATCH", 1))
-    with pytest.raises(UserError, match="SOLVER.SAM_RHO is a distance"):
+    with pytest.raises(UserError, match="SOLVER.SAM_RHO is -0.1: Input should be greater than or equal to 0"):
         AdaptationTrainer(tiny_cls_cfg("SOLVER.SAM_RHO", -0.1))
     with pytest.raises(UserError, match="MaskedConsistencyDetector does not support sharpness-aware minimisation"):
         AdaptationTrainer(tiny_cfg("SOLVER.SAM_RHO", 0.1))

@@ -74,9 +74,11 @@ def test_best_checkpoint_is_kept_only_when_asked_and_says_what_it_costs(tiny_cfg
     (tmp_path / "run").mkdir()
     scores = iter([10.0, 30.0, 20.0])
     monkeypatch.setattr(
-        hooks, "evaluate", lambda task, cfg, model, iteration: {"teacher/x": {"AP50": next(scores), "AP": math.nan}}
+        hooks, "evaluate", lambda task, cfg, model, iteration: {"teacher/toycity_val": {"AP50": next(scores), "AP": math.nan}}
     )
-    cfg = tiny_cfg(*("SOLVER.MAX_ITER", 3, "TEST.EVAL_PERIOD", 1, "CHECKPOINT.BEST_ON", "teacher/x/AP50", "DATASETS.TARGET", ()))
+    cfg = tiny_cfg(
+        *("SOLVER.MAX_ITER", 3, "TEST.EVAL_PERIOD", 1, "CHECKPOINT.BEST_ON", "teacher/toycity_val/AP50", "DATASETS.TARGET", ())
+    )
     monkeypatch.setattr(hooks.Report, "after_step", lambda self: None)
     AdaptationTrainer(cfg).train()
     best = files.load(tmp_path / "run/model_best_selected_on_target_labels.pth")
@@ -87,7 +89,7 @@ def test_best_checkpoint_is_kept_only_when_asked_and_says_what_it_costs(tiny_cfg
 def test_a_resumed_run_remembers_its_best(tiny_cfg, tmp_path, monkeypatch):
     (tmp_path / "run").mkdir()
     scores = iter([30.0, 10.0, 20.0])
-    monkeypatch.setattr(hooks, "evaluate", lambda task, cfg, model, iteration: {"teacher/x": {"AP50": next(scores)}})
+    monkeypatch.setattr(hooks, "evaluate", lambda task, cfg, model, iteration: {"teacher/toycity_val": {"AP50": next(scores)}})
     monkeypatch.setattr(hooks.Report, "after_step", lambda self: None)
     options = (
         "SOLVER.CHECKPOINT_PERIOD",
@@ -95,7 +97,7 @@ def test_a_resumed_run_remembers_its_best(tiny_cfg, tmp_path, monkeypatch):
         "TEST.EVAL_PERIOD",
         1,
         "CHECKPOINT.BEST_ON",
-        "teacher/x/AP50",
+        "teacher/toycity_val/AP50",
         "DATASETS.TARGET",
         (),
     )
@@ -106,11 +108,12 @@ def test_a_resumed_run_remembers_its_best(tiny_cfg, tmp_path, monkeypatch):
     assert files.load(tmp_path / "run/model_best_selected_on_target_labels.pth")["iteration"] == 0
 
 
-def test_a_wrong_metric_for_best_is_named(tiny_cfg, tmp_path, monkeypatch):
+def test_a_class_that_the_best_metric_does_not_have_is_named(tiny_cfg, tmp_path, monkeypatch):
     (tmp_path / "run").mkdir()
-    monkeypatch.setattr(hooks, "evaluate", lambda task, cfg, model, iteration: {"teacher/x": {"AP50": 1.0}})
-    cfg = tiny_cfg("SOLVER.MAX_ITER", 1, "CHECKPOINT.BEST_ON", "AP50", "DATASETS.TARGET", ())
-    with pytest.raises(UserError, match=r"'AP50' is not one of the metrics, e\.g\. teacher/x/AP50"):
+    monkeypatch.setattr(hooks, "evaluate", lambda task, cfg, model, iteration: {"teacher/toycity_val": {"AP50": 1.0}})
+    best = "teacher/toycity_val/AP50/cow"
+    cfg = tiny_cfg("SOLVER.MAX_ITER", 1, "CHECKPOINT.BEST_ON", best, "DATASETS.TARGET", ())
+    with pytest.raises(UserError, match=rf"'{best}' is not one of the metrics, e\.g\. teacher/toycity_val/AP50"):
         AdaptationTrainer(cfg).train()
 
 

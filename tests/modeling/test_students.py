@@ -25,7 +25,7 @@ SMALL = [
     # Frozen batch statistics fit trained weights only; an untrained detector's scores are small.
     *("MODEL.RESNETS.NORM", "GN", "MODEL.MIC.PSEUDO_LABELS.THRESHOLD", 0.01, "MODEL.ROI_HEADS.SCORE_THRESH_TEST", 0.005),
     *("MODEL.RETINANET.SCORE_THRESH_TEST", 0.005, "MODEL.RPN.POST_NMS_TOPK_TRAIN", 100, "MODEL.RPN.POST_NMS_TOPK_TEST", 30),
-    *("MODEL.VIT.IMG_SIZE", 128),
+    *("MODEL.VIT.IMG_SIZE", 128, "SOLVER.STEPS", ()),
 ]
 STUDENTS = ("retinanet", "mask_rcnn", "cascade_rcnn", "r101", "vgg16", "vitdet_b", "convnext_t", "reference")
 

@@ -81,7 +81,7 @@ def test_cs2foggy_runs_as_it_is(cityscapes_root, tmp_path):
     Random weights need group normalisation: frozen batch statistics fit trained weights only.
     """
     overrides = [
-        *("MODEL.WEIGHTS", "", "MODEL.RESNETS.NORM", "GN", "SOLVER.MAX_ITER", 2, "LOG.PERIOD", 1),
+        *("MODEL.WEIGHTS", "", "MODEL.RESNETS.NORM", "GN", "SOLVER.MAX_ITER", 2, "SOLVER.STEPS", (), "LOG.PERIOD", 1),
         *("MODEL.DEVICE", "cpu", "SEED", 1, "DATALOADER.NUM_WORKERS", 0),
         *("INPUT.MIN_SIZE_TRAIN", (128,), "INPUT.MAX_SIZE_TRAIN", 256, "INPUT.MIN_SIZE_TEST", 128, "INPUT.MAX_SIZE_TEST", 256),
         *("MODEL.MIC.PSEUDO_LABELS.THRESHOLD", 0.05, "MODEL.ROI_HEADS.SCORE_THRESH_TEST", 0.02),
@@ -98,7 +98,7 @@ def test_cs2foggy_runs_as_it_is(cityscapes_root, tmp_path):
         (["DATASETS.TARGET", "('toycity_fogy_all_train',)"], "Did you mean 'toycity_foggy_all_train'"),
         (["MODEL.WEIGHTS", "nowhere.pth"], "nowhere.pth does not exist"),
         (["DATASETS.TRAIN", "('cityscapes_train',)"], "python datasets/prepare_cityscapes.py --root"),
-        (["SOLVER.OPTIMIZER", "LAMB"], "must be SGD or AdamW"),
+        (["SOLVER.OPTIMIZER", "LAMB"], "should be 'SGD' or 'AdamW'"),
         (["SOLVER.TARGET_IMS_PER_BATCH", "3", "SOLVER.ACCUMULATE", "2"], "need a multiple of 2"),
     ],
 )
