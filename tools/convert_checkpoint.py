@@ -1,6 +1,8 @@
 #!/usr/bin/env python
 """Convert checkpoints between mic-det, plain detectron2 and the published MIC code (detection and segmentation).
 
+Torchvision's Faster and Mask R-CNN are read too. Whatever has no counterpart is listed and refused.
+
 python tools/convert_checkpoint.py model_final.pth mic.pth                                  # any layout to mic-det's
 python tools/convert_checkpoint.py published.pth mic.pth --teacher-file published_teacher.pth
 python tools/convert_checkpoint.py mic.pth plain.pth --teacher --config-file configs/cs2foggy.yaml   # and plain.yaml
@@ -12,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from mic_det.checkpoint import conversion
+from mic_det.checkpoint import conversion, files
 from mic_det.engine.setup import open_config
 from mic_det.errors import UserError
 from mic_det.tooling import run_tool
@@ -32,10 +34,15 @@ def main():
     parser.add_argument("--allow-unmatched", action="store_true", help="go on when entries have no counterpart")
     parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="config overrides")
     args = parser.parse_intermixed_args()
-    if Path(args.output).exists():
-        raise UserError(f"{args.output} exists already: choose another name.")
+    config = Path(args.output).with_suffix(".yaml")
+    if not Path(args.output).parent.is_dir():
+        raise UserError(f"{Path(args.output).parent} is no folder: make it first, or choose another name.")
+    for path in (Path(args.output), *([config] if args.config_file and args.model and not args.published else [])):
+        if path.exists():
+            raise UserError(f"{path} exists already: choose another name.")
     if args.published:
-        state = conversion.published_checkpoint(args.input, args.model or "student", args.allow_unmatched)
+        head = open_config(args.config_file, args.overrides).MODEL.SEM_SEG_HEAD.NAME if args.config_file else None
+        state = conversion.published_checkpoint(args.input, args.model or "student", args.allow_unmatched, head)
     elif args.model:
         state = conversion.plain_checkpoint(args.input, args.model, args.allow_unmatched)
     else:
@@ -45,10 +52,9 @@ def main():
         conversion.check_fit(cfg, state, args.allow_unmatched)
         stock = conversion.stock_config(cfg, args.output) if args.model else None
         if stock:
-            config = Path(args.output).with_suffix(".yaml")
             config.write_text(stock.dump())
             print(f"Wrote {config}.")
-    torch.save({"model": state}, args.output)
+    files.write_atomically(args.output, lambda temporary: torch.save({"model": state}, temporary))
     print(f"Wrote {len(state)} entries to {args.output}.")
 
 

@@ -2,18 +2,19 @@
 
 import logging
 
-import torch
 from detectron2.config import get_cfg
 from detectron2.modeling import build_model
 
-from mic_det.checkpoint import published_detection, published_segmentation
+from mic_det.checkpoint import published_detection, published_segmentation, torchvision_files
 from mic_det.checkpoint.names import part
 from mic_det.checkpoint.published_detection import is_published
 from mic_det.checkpoint.published_segmentation import is_published_segmentation, networks_of
-from mic_det.checkpoint.weights import ALIGNMENT, EXTRAS, LANGUAGE, is_mic_checkpoint, read_weights
+from mic_det.checkpoint.reading import read_weights
+from mic_det.checkpoint.weights import ALIGNMENT, BANK, EXTRAS, LANGUAGE, is_mic_checkpoint
 from mic_det.config import known_keys
 from mic_det.errors import UserError
 from mic_det.modeling import backbone
+from mic_det.validation import refuse
 
 logger = logging.getLogger(__name__)
 PREFIXES = {"student": "student.", "teacher": "teacher.model."}
@@ -36,14 +37,19 @@ def read_models(path, allow_unmatched=False):
 
     The extras are what EXTRAS names: domain classifiers, features that distances are measured to and so on.
     """
-    state = {name: torch.as_tensor(value) for name, value in read_weights(path)["model"].items()}
+    state = read_weights(path)["model"]
     if is_mic_checkpoint(state):
+        known = (*PREFIXES.values(), *EXTRAS)
+        check_unmatched([name for name in state if not name.startswith(known)], allow_unmatched, path)
         return (*(part(state, prefix) for prefix in PREFIXES.values()), extras_of(state))
     if is_published_segmentation(state):
         return read_segmentation(state, path, allow_unmatched)
+    unknown = []
     if is_published(state):
         state, unknown = published_detection.from_published(state)
-        check_unmatched(unknown, allow_unmatched, path)
+    elif torchvision_files.is_detector(state):
+        state, unknown = torchvision_files.from_detector(state)
+    check_unmatched(unknown, allow_unmatched, path)
     plain = {name: value for name, value in state.items() if not name.startswith(EXTRAS)}
     return plain, plain, extras_of(state)
 
@@ -54,10 +60,12 @@ def extras_of(state):
 
 def read_segmentation(state, path, allow_unmatched):
     """`read_models` of a published segmentation checkpoint: with a teacher only when it is one of a training run."""
+    networks, unknown = networks_of(state)
     found = {}
-    for network, own in networks_of(state).items():
-        found[network], unknown = published_segmentation.from_published(own)
-        check_unmatched(unknown, allow_unmatched, f"{path} ({network})")
+    for network, own in networks.items():
+        found[network], strange = published_segmentation.from_published(own)
+        unknown += [f"{network}: {name}" for name in strange]
+    check_unmatched(unknown, allow_unmatched, path)
     encoder = part(found.get("feature_distance", {}), "backbone.")
     extras = {f"feature_distance.backbone.{name}": value for name, value in encoder.items()}
     return found["student"], found.get("teacher", found["student"]), extras
@@ -78,16 +86,22 @@ def plain_checkpoint(path, model, allow_unmatched=False):
     return student if model == "student" else teacher
 
 
-def published_checkpoint(path, model, allow_unmatched=False):
-    """The "student" or "teacher", and a detector's domain classifiers, in the published naming."""
+def published_checkpoint(path, model, allow_unmatched=False, head=None):
+    """The "student" or "teacher", and a detector's domain classifiers, in the published naming.
+
+    Args:
+        head: MODEL.SEM_SEG_HEAD.NAME; it decides where a decoder's entries cannot (`published_segmentation.own_head`).
+    """
     student, teacher, extras = read_models(path, allow_unmatched)
     state = student if model == "student" else teacher
     if any(name.startswith("sem_seg_head.") for name in state):
-        state, unknown = published_segmentation.to_published(state)
-        state = {f"model.{name}": value for name, value in state.items()}
+        state, unknown = published_segmentation.to_published(state, head)
+        outside = tuple(published_segmentation.PROJECTION)
+        state = {name if name.startswith(outside) else f"model.{name}": value for name, value in state.items()}
+        # The features of an ImageNet encoder do not change: the published code reads them from that encoder's file.
+        unknown += [name for name in extras if not name.startswith("feature_distance.")]
     else:
-        alignment = {name: value for name, value in extras.items() if name.startswith(ALIGNMENT)}
-        state, unknown = published_detection.to_published({**state, **alignment})
+        state, unknown = published_detection.to_published({**state, **extras})
     check_unmatched(unknown, allow_unmatched, path)
     return state
 
@@ -96,10 +110,15 @@ def check_fit(cfg, state, allow_unmatched=False):
     """Compare a mic-det or plain state dict with the configured model; raise UserError when they do not fit."""
     model = build_model(cfg)
     own = (model if is_mic_checkpoint(state) else model.student).state_dict()
-    wrong = set(own) ^ set(state) | {name for name in set(own) & set(state) if own[name].shape != state[name].shape}
+    shapes = [
+        f"{name} is {tuple(state[name].shape)} in the checkpoint, {tuple(own[name].shape)} in the model"
+        for name in own
+        if name in state and own[name].shape != state[name].shape
+    ]
+    refuse("The checkpoint and the configured model differ in shapes (is it the config that it was trained with?)", shapes)
     optional = tuple(extra for extra in EXTRAS if extra != ALIGNMENT or not cfg.MODEL.MIC.ALIGN.ENABLED)
     optional += () if cfg.MODEL.LANGUAGE_HEAD.ENABLED else (*LANGUAGE, "language_head.")
-    wrong = {name for name in wrong if not name.startswith(optional)}
+    wrong = {name for name in set(own) ^ set(state) if not name.startswith(optional) and not name.endswith(BANK)}
     check_unmatched(wrong, allow_unmatched, "the checkpoint or the configured model")
 
 

@@ -1,7 +1,7 @@
 """Names of ImageNet encoders for segmentation and classification, in the files that are public, against ours.
 
 MiT comes as SegFormer's own `mit_b*.pth` or as a Hugging Face folder or file (names of transformers 4 and 5); ResNet-v1c as
-OpenMMLab's `resnet*_v1c-*.pth`; a classifier's ResNet as torchvision's `resnet*-*.pth`.
+OpenMMLab's `resnet*_v1c-*.pth`.
 """
 
 import re
@@ -95,9 +95,9 @@ def join_key_values(state):
 
 def is_public_encoder(state):
     """Whether a state dict is an encoder alone, in one of the public files' naming."""
-    return any(
-        re.match(r"(segformer\.)?encoder\.block\.|(segformer\.)?stages\.0\.|patch_embed1\.|stem\.0\.", name) for name in state
-    )
+    mit = re.compile(r"(segformer\.)?(encoder\.block\.|encoder\.patch_embeddings\.|stages\.0\.patch_embeddings\.)|patch_embed1\.")
+    resnet_v1c = "stem.0.weight" in state and "layer1.0.conv1.weight" in state
+    return resnet_v1c or any(mit.match(name) for name in state)
 
 
 def encoder_weights(state):
@@ -119,12 +119,3 @@ def encoder_weights(state):
     if unknown:
         raise UserError(f"MODEL.WEIGHTS: the encoder's entry '{unknown[0]}' has no counterpart in MiT or ResNet-v1c.")
     return split_key_values(renamed)
-
-
-def is_torchvision_resnet(state):
-    return {"conv1.weight", "layer1.0.conv1.weight"} <= set(state)
-
-
-def torchvision_weights(state):
-    """Torchvision's ResNet in the names of PooledNetwork, without its classifier."""
-    return {f"network.{name}": torch.as_tensor(value) for name, value in state.items() if not name.startswith("fc.")}

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import torch
 
+from mic_det.checkpoint import formats
 from mic_det.errors import UserError
+from mic_det.validation import refuse
 
 LAST = "last_checkpoint"
 
@@ -33,20 +35,65 @@ def load(path):
     """Load a `.pth` file onto the CPU; only tensors and plain values are unpickled.
 
     Raises:
-        UserError: naming the file when it is missing or cannot be read.
+        UserError: naming the file when it is missing or cannot be read, what it is and what to do.
     """
+    if Path(path).is_dir():
+        raise UserError(f"Checkpoint {path} is a folder: name the file in it.")
     if not Path(path).is_file():
         raise UserError(f"Checkpoint {path} does not exist.")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a broken or foreign file
-        raise UserError(f"Checkpoint {path} cannot be read: {str(error).splitlines()[0]}") from error
+        raise UserError(f"Checkpoint {path} cannot be read: {formats.reason(path, error)}") from error
 
 
 def last_checkpoint(folder):
-    """Path of the newest checkpoint of a run, or None."""
+    """Path of the newest checkpoint of a run, or None when no run has written one.
+
+    Raises:
+        UserError: when the note `last_checkpoint` does not name a file in the folder.
+    """
     note = Path(folder) / LAST
-    return note.with_name(note.read_text().strip()) if note.is_file() else None
+    if not note.exists():
+        return None
+    try:
+        name = note.read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        name = ""
+    path = note.with_name(name) if name and Path(name).name == name and "\0" not in name else None
+    if path is None or not path.is_file():
+        found = "is empty or no text" if not name else f"names {name[:100]!r}, which is no file in that folder"
+        raise UserError(f"{note} {found}: write into it the name of the checkpoint to go on from, e.g. model_final.pth.")
+    return path
+
+
+def check_run(content, path, parts):
+    """Check that what was loaded is a checkpoint of a run like this one, before anything is taken from it.
+
+    Args:
+        content: what `load` gave.
+        path: its file.
+        parts: names of the mappings, beside the model's state dict, that the run wrote.
+
+    Raises:
+        UserError: listing what is missing or of another type.
+    """
+    where = f"{path} is no checkpoint of a run of this task and config, so --resume cannot go on from it"
+    if not isinstance(content, dict):
+        refuse(where, [f"it holds a {type(content).__name__}"])
+    kinds = {"model": dict, "iteration": int, **dict.fromkeys(parts, dict)}
+    faults = [f"'{name}' is missing" for name in kinds if name not in content]
+    faults += [
+        f"'{name}' is a {type(content[name]).__name__}, not a {kind.__name__}"
+        for name, kind in kinds.items()
+        if name in content and (not isinstance(content[name], kind) or isinstance(content[name], bool))
+    ]
+    if not faults:
+        strange = [name for name, value in content["model"].items() if not isinstance(value, torch.Tensor)]
+        faults = [f"'model' holds {name!r}, which is no tensor" for name in strange]
+        if not isinstance(content.get("student", {}), dict):
+            faults.append("'student' is no dictionary")
+    refuse(where, faults)
 
 
 def remove_old(folder, keep):

@@ -3,6 +3,7 @@
 import pickle
 from pathlib import Path
 
+from mic_det.checkpoint import formats
 from mic_det.errors import UserError
 
 # All that a pickled dictionary of numpy arrays needs; numpy 1 and 2 name the module differently.
@@ -35,6 +36,4 @@ def load_pickle(path):
         with Path(path).open("rb") as file:
             return ArrayUnpickler(file, encoding="latin1").load()
     except Exception as error:  # pickle raises many kinds for a broken file
-        raise UserError(
-            f"Weights {path} were refused: {error}. Only arrays and plain values are read from .pkl files."
-        ) from error
+        raise UserError(f"Weights {path} were refused: {formats.reason(path, error)}") from error

@@ -56,7 +56,8 @@ def module_names():
 
 
 def is_published(state):
-    return any("backbone.body." in name for name in state)
+    """Torchvision's detectors have a `backbone.body` too, but without `stem`."""
+    return any("backbone.body." in name for name in state) and not any("backbone.body.conv1." in name for name in state)
 
 
 def from_published(state):

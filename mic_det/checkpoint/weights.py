@@ -1,17 +1,17 @@
-"""Initial weights: a mic-det checkpoint into student and teacher, or a plain detectron2 one into both."""
+"""Initial weights: a mic-det checkpoint into student and teacher, or a plain network's into both."""
 
 import logging
-from pathlib import Path
 
-from detectron2.checkpoint import DetectionCheckpointer
-from detectron2.checkpoint.catalog import ModelCatalog
-from iopath.common.file_io import PathManager as IoPathManager
+from detectron2.checkpoint.c2_model_loading import align_and_update_state_dicts
+from detectron2.modeling.backbone import ResNet
 
-from mic_det.checkpoint import files
-from mic_det.checkpoint.encoders import encoder_weights, is_public_encoder, is_torchvision_resnet, torchvision_weights
-from mic_det.checkpoint.pickles import load_pickle
+from mic_det.checkpoint import torchvision_files
+from mic_det.checkpoint.coverage import BACKBONE, fill, listing
+from mic_det.checkpoint.encoders import encoder_weights, is_public_encoder
 from mic_det.checkpoint.published_detection import is_published
 from mic_det.checkpoint.published_segmentation import is_published_segmentation
+from mic_det.checkpoint.reading import read_weights
+from mic_det.checkpoint.sources import find
 from mic_det.errors import UserError
 from mic_det.modeling.backbone.pooled import PooledNetwork
 
@@ -20,154 +20,143 @@ ALIGNMENT = "alignment."
 EXTRAS = (ALIGNMENT, "feature_distance.", "discriminator.", "mask_teacher.")
 # LC-MSM's second decoder, which a trained model can do without.
 LANGUAGE = ("student.language_head.", "teacher.model.language_head.")
-# Where weights come from that detectron2 does not know: (part of the file's name, source).
-SOURCES = (
-    ("mit_b", "the folder `pretrained_models` that NVlabs/SegFormer's README links (not `trained_models`)"),
-    ("resnet101-63fe2227", "https://download.pytorch.org/models/resnet101-63fe2227.pth"),
-    ("resnet101_v1c", "https://download.openmmlab.com/pretrain/third_party/resnet101_v1c-e67eebb6.pth"),
-)
+# Computed from the config's text bank, which published files have not.
+BANK = "language_head.text.bank"
+# {backbone class: what to set when a file does not fit it}
+CURES = {
+    "MiT": "Set MODEL.MIT.VARIANT to the file's.",
+    "ResNet": "Set MODEL.RESNETS.DEPTH, NUM_GROUPS and WIDTH_PER_GROUP to the file's.",
+    "PooledNetwork": "Set MODEL.RESNETS.DEPTH or MODEL.TIMM.NAME to the file's.",
+    "TimmFeatures": "Timm's own files are named by MODEL.TIMM.PRETRAINED_FILE, with MODEL.TIMM.NAME, and MODEL.WEIGHTS ''.",
+}
+PARTIAL = "MODEL.WEIGHTS_PARTIAL True goes on all the same."
 logger = logging.getLogger(__name__)
-DETECTRON2_SOURCE = "https://dl.fbaipublicfiles.com/detectron2/"
-
-
-def public_source(path):
-    """Where a `detectron2://` path or URL comes from."""
-    if path.startswith("detectron2://"):
-        return DETECTRON2_SOURCE + path.removeprefix("detectron2://")
-    if path.startswith("catalog://"):
-        return ModelCatalog.get(path.removeprefix("catalog://"))
-    return path
-
-
-def find(path, download=False):
-    """Local file of MODEL.WEIGHTS; remote ones come from iopath's cache and are fetched only when `download` is set."""
-    if "://" not in path:
-        if Path(path).is_dir() and hugging_face_file(path):
-            return str(hugging_face_file(path))
-        if not Path(path).is_file():
-            source = next((f" It comes from {place}." for part, place in SOURCES if part in Path(path).name), "")
-            raise UserError(f"MODEL.WEIGHTS: {path} does not exist; set it to a checkpoint, or to '' for random weights.{source}")
-        return path
-    url = public_source(path)
-    cached = cache_file(url)
-    if cached.is_file():
-        return str(cached)
-    if not download:
-        raise UserError(
-            f"MODEL.WEIGHTS: {path} is not on this machine. Add --download to fetch it from {url}, or set MODEL.WEIGHTS "
-            "to a local file, or to '' for random weights."
-        )
-    try:
-        from iopath.common.file_io import HTTPURLHandler
-
-        manager = IoPathManager()
-        manager.register_handler(HTTPURLHandler())
-        return manager.get_local_path(url)
-    except Exception as error:  # whatever the network raises
-        raise UserError(f"MODEL.WEIGHTS: {url} could not be fetched ({error}); download it and set the local path.") from error
-
-
-def hugging_face_file(folder):
-    """The weights in a Hugging Face model folder, or None."""
-    files = (Path(folder) / name for name in ("model.safetensors", "pytorch_model.bin"))
-    return next((path for path in files if path.is_file()), None)
-
-
-def cache_file(url):
-    """Where iopath keeps a downloaded URL."""
-    from iopath.common.file_io import get_cache_dir
-
-    return Path(get_cache_dir()) / url.split("://", 1)[1]
-
-
-def read_weights(file):
-    """A weight file as detectron2's checkpointer takes it: "model", a state dict, and "matching_heuristics".
-
-    `.pkl` files hold numpy arrays, by name or, in Caffe2's layout, in "blobs". Raises UserError when the file cannot be
-    read or asks for more than arrays.
-    """
-    if not Path(file).is_file():
-        raise UserError(f"Checkpoint {file} does not exist.")
-    if str(file).endswith(".safetensors"):
-        from safetensors.torch import load_file
-
-        return {"model": load_file(file), "matching_heuristics": True}
-    if not str(file).endswith(".pkl"):
-        content = files.load(file)
-        state = dict(content.get("model", content.get("state_dict", content)))
-        # Names that are not detectron2's are matched by their ends.
-        return {"model": state, "matching_heuristics": not any(key.startswith("backbone.") for key in state)}
-    content = load_pickle(file)
-    if "model" in content and "__author__" in content:  # detectron2's model zoo
-        return content
-    blobs = content.get("model", content.get("blobs", content))
-    state = {key: value for key, value in blobs.items() if not key.endswith("_momentum")}
-    return {"model": state, "matching_heuristics": True, "__author__": "Caffe2"}
 
 
 def is_mic_checkpoint(state):
     return any(key.startswith("student.") for key in state)
 
 
-def load_weights(model, path, download=False):
-    """Load initial weights into a meta-architecture of mic-det.
+def load_weights(model, path, download=False, partial=False, complete=False):
+    """Load initial weights into a meta-architecture of mic-det and log what they filled, part by part.
 
-    A mic-det checkpoint fills student and teacher; anything that detectron2 can read (its own, Caffe2 or torchvision
-    naming) fills the student, which the teacher then copies. '' leaves the random weights.
+    A mic-det checkpoint fills student and teacher; a plain network (detectron2's or Caffe2's naming, torchvision's and timm's
+    ResNets, torchvision's Faster R-CNN, public encoders) fills the student, which the teacher then copies. '' leaves the
+    random weights.
+
+    Args:
+        partial: accept whatever fits (MODEL.WEIGHTS_PARTIAL).
+        complete: let nothing stay random, as predicting needs it.
 
     Returns:
         Names of the model's EXTRAS that a mic-det checkpoint lacks; they stay as they were initialised.
 
     Raises:
-        UserError: when the file is missing or none of the backbone's weights was in it.
+        UserError: when the file is missing or cannot be read, fills nothing or only a part of the backbone, or leaves anything
+            random although `complete` is set.
     """
     if not path:
         return []
     file = find(path, download)
     content = read_weights(file)
-    if is_mic_checkpoint(content["model"]):
-        state, missing = with_extras_of(model, content["model"])
-        load_exactly(model, state, file)
+    state = content["model"]
+    if is_mic_checkpoint(state):
+        state, missing = with_extras_of(model, state)
+        if partial:
+            report(fill(model, state), file)
+        else:
+            load_exactly(model, state, file)
         return missing
-    if is_published(content["model"]) or is_published_segmentation(content["model"]):
+    if is_published(state) or is_published_segmentation(state):
         raise UserError(f"MODEL.WEIGHTS: {file} is in the published code's layout: convert it with tools/convert_checkpoint.py.")
-    encoder = None
-    if is_public_encoder(content["model"]):
-        encoder = encoder_weights(content["model"])
-    elif isinstance(model.student.backbone, PooledNetwork) and is_torchvision_resnet(content["model"]):
-        encoder = torchvision_weights(content["model"])
-    if encoder is not None:
-        load_encoder(model.student.backbone, encoder, file)
-        model.start_from_student()
-        return []
-    unmatched = DetectionCheckpointer(model.student)._load_model(content)
-    missing = set(unmatched.missing_keys) if unmatched else set()
-    if all(f"backbone.{name}" in missing for name in model.student.backbone.state_dict()):
-        raise UserError(f"MODEL.WEIGHTS: {file} holds no weight of the backbone {type(model.student.backbone).__name__}.")
+    coverage = fill(model.student, named_like(model.student, content, file))
+    report(coverage, file)
+    check_coverage(coverage, model.student.backbone, file, partial, complete)
     model.start_from_student()
     logger.info("Loaded %s into student and teacher.", file)
     return []
 
 
-def load_encoder(backbone, state, file):
-    """Load an encoder in our names, and nothing else, into a backbone. Raises UserError when it does not fit."""
-    own = backbone.state_dict()
-    counters = {name: value for name, value in own.items() if name.endswith("num_batches_tracked")}  # old files have none
-    state = {**counters, **state}
-    wrong = sorted(set(own) ^ set(state)) or sorted(name for name in own if own[name].shape != state[name].shape)
-    if wrong:
+def report(coverage, file):
+    log = logger.warning if coverage.mismatched or coverage.backbone_gaps else logger.info
+    log("What %s filled:\n%s", file, coverage.table())
+
+
+def named_like(student, content, file):
+    """The state dict of a plain network's file in the names of the student."""
+    state, own = content["model"], student.state_dict()
+    bottom_up = getattr(student.backbone, "bottom_up", student.backbone)
+    prefix = "backbone." if bottom_up is student.backbone else "backbone.bottom_up."
+    if is_public_encoder(state):
+        return {f"{prefix}{name}": value for name, value in encoder_weights(state).items()}
+    if isinstance(bottom_up, ResNet) and torchvision_files.is_detector(state):
+        return from_torchvision(torchvision_files.from_detector, state, student, file)
+    if isinstance(bottom_up, ResNet) and torchvision_files.is_resnet(state):
+        renamed = from_torchvision(torchvision_files.from_resnet, state, student, file)
+        heads = "roi_heads."  # which hold res5 where there is no FPN
+        return {(heads if f"{heads}{name}" in own else prefix) + name: value for name, value in renamed.items()}
+    if isinstance(bottom_up, PooledNetwork) and any(f"{prefix}network.{name}" in own for name in state):
+        return {f"{prefix}network.{name}": value for name, value in state.items()}
+    if not content["matching_heuristics"]:
+        return state
+    try:
+        return align_and_update_state_dicts(own, state, c2_conversion=content.get("__author__") == "Caffe2")
+    except ValueError:  # one entry would fill several
+        raise UserError(f"MODEL.WEIGHTS: the names in {file} cannot be told apart in the network of the config.") from None
+
+
+def from_torchvision(convert, state, student, file):
+    """`convert` a file of torchvision or timm; warn where the config's settings are not those that it was trained with."""
+    renamed, unknown = convert(state)
+    if unknown:
         raise UserError(
-            f"MODEL.WEIGHTS: {file} does not fit the backbone {type(backbone).__name__}: {len(wrong)} entries differ, e.g. "
-            f"{wrong[0]}. Set MODEL.MIT.VARIANT or MODEL.RESNETS.DEPTH to the file's."
+            f"MODEL.WEIGHTS: {file} has {len(unknown)} entries that detectron2's network has no place for: {listing(unknown)}. "
+            "Use a plain ResNet of torchvision or timm, or the first version of torchvision's Faster or Mask R-CNN."
         )
-    backbone.load_state_dict(state)
-    logger.info("Loaded the encoder %s.", file)
+    wrong = torchvision_files.disagreements(student, detector=convert is torchvision_files.from_detector)
+    if wrong:
+        logger.warning("The weights of %s were trained with other settings than the config's: set %s.", file, "; ".join(wrong))
+    return renamed
+
+
+def check_coverage(coverage, backbone, file, partial, complete):
+    """Raise UserError when too little was filled for what is to be done."""
+    bottom_up = getattr(backbone, "bottom_up", backbone)
+    cure = CURES.get(type(bottom_up).__name__, "Use the config that belongs to it.")
+    filled, _ = coverage.counts.get(BACKBONE, (0, 0))
+    shapes = [name for name in coverage.mismatched if coverage.part(name) == BACKBONE]
+    if not (coverage.filled if partial else filled or shapes):
+        raise UserError(f"MODEL.WEIGHTS: {file} holds no weight of the backbone {name_of(backbone)}. {cure}")
+    if partial:
+        return
+    faults = {
+        "have another shape": shapes,
+        "stay random": coverage.backbone_gaps,
+        "of the file have no place in it": coverage.backbone_surplus,
+    }
+    for what, names in faults.items():
+        if names:
+            raise UserError(
+                f"MODEL.WEIGHTS: {file} does not fit the backbone {name_of(backbone)}: {len(names)} entries {what}: "
+                f"{listing(names)}. {cure} {PARTIAL}"
+            )
+    if complete and coverage.random:
+        raise UserError(
+            f"MODEL.WEIGHTS: {file} leaves parts of the network random: {coverage.random_parts}. Name a trained checkpoint that "
+            f"fits the config. {PARTIAL}"
+        )
+
+
+def name_of(backbone):
+    """`FPN of ResNet` or `MiT`."""
+    bottom_up = getattr(backbone, "bottom_up", None)
+    return type(backbone).__name__ + (f" of {type(bottom_up).__name__}" if bottom_up is not None else "")
 
 
 def with_extras_of(model, state):
     """(a mic-det state dict with exactly the model's EXTRAS, the model's own where it has none; names of those it has not).
 
-    A language decoder that the model has not is left out.
+    A language decoder that the model has not is left out; a text bank comes from the model, whose config names it.
     """
     expected = model.state_dict()
     own = {name: value for name, value in expected.items() if name.startswith(EXTRAS)}
@@ -175,13 +164,16 @@ def with_extras_of(model, state):
     missing = sorted({name.split(".")[0] for name in own.keys() - rest.keys()})
     if missing:
         logger.info("The checkpoint has no %s.", " and no ".join(missing))
-    return {**own, **rest}, missing
+    banks = {name: value for name, value in expected.items() if name.endswith(BANK)}
+    return {**own, **banks, **rest}, missing
 
 
 def load_exactly(model, state, file):
     """Load a mic-det state dict; names that do not fit are an error that lists the first of them."""
     own = model.state_dict()
-    wrong = sorted(set(own) ^ set(state)) + sorted(key for key in set(own) & set(state) if own[key].shape != state[key].shape)
+    shapes = {name: (tuple(state[name].shape), tuple(own[name].shape)) for name in own if name in state}
+    wrong = sorted(set(own) ^ set(state))
+    wrong += [f"{name} {there} in the file, {here} here" for name, (there, here) in shapes.items() if there != here]
     if wrong:
         raise UserError(
             f"{file} does not fit the configured model: {len(wrong)} entries differ, e.g. {wrong[0]}. Use the config it was "

@@ -28,11 +28,15 @@ def train_or_evaluate(config_file, overrides=(), resume=False, eval_only=False, 
 
 
 def load_model(cfg, weights, download=False):
-    """A meta-architecture of mic-det in evaluation mode with the given weights. Raises UserError when none are named."""
+    """A meta-architecture of mic-det in evaluation mode with the given weights.
+
+    Raises:
+        UserError: when none are named, or they leave something random and MODEL.WEIGHTS_PARTIAL does not allow that.
+    """
     if not weights:
         raise UserError("MODEL.WEIGHTS is empty: name a trained checkpoint, e.g. MODEL.WEIGHTS output/toycity/model_final.pth")
     model = build_model(cfg)
-    load_weights(model, str(weights), download)
+    load_weights(model, str(weights), download, partial=cfg.MODEL.WEIGHTS_PARTIAL, complete=True)
     return model.eval()
 
 

@@ -56,7 +56,7 @@ class AdaptationTrainer(TrainerBase):
         check_batches(cfg, self.task.smallest_batch)
         with seeded(cfg.SEED):
             self.core = build_model(cfg)
-        if "feature_distance" in load_weights(self.core, cfg.MODEL.WEIGHTS, download):
+        if "feature_distance" in load_weights(self.core, cfg.MODEL.WEIGHTS, download, cfg.MODEL.WEIGHTS_PARTIAL):
             raise UserError(
                 f"MODEL.WEIGHTS: {cfg.MODEL.WEIGHTS} holds no ImageNet features to measure distances to: start from the "
                 "encoder's own file, or set MODEL.MIC.FEATURE_DISTANCE.WEIGHT 0."
@@ -215,6 +215,7 @@ class AdaptationTrainer(TrainerBase):
             logger.info("Nothing to resume in %s: starting from the beginning.", self.cfg.OUTPUT_DIR)
             return
         content = files.load(path)
+        files.check_run(content, path, ["scaler", "meters", *self.optimizers, *self.schedulers])
         if burn_in.lacks_classifiers(content, self):
             burn_in.add_classifiers(content, self)
         load_exactly(self.core, content["model"], path)

@@ -199,3 +199,47 @@ def test_a_student_with_our_backbone_has_no_stock_config():
     cfg = mic_det.load_config(REPOSITORY / "configs/cs2foggy_vgg16.yaml")
     with pytest.raises(UserError, match="no build_vgg_fpn_backbone"):
         conversion.stock_config(cfg, "x.pth")
+
+
+def test_entries_beside_student_and_teacher_are_refused(r50, tmp_path):
+    torch.save({"model": {**r50.state_dict(), "strange.weight": torch.zeros(1)}}, tmp_path / "mic.pth")
+    with pytest.raises(UserError, match="1 entries of .* have no counterpart"):
+        conversion.mic_checkpoint(tmp_path / "mic.pth")
+    torch.save({"model": {**r50.state_dict(), "discriminator.0.weight": torch.zeros(1)}}, tmp_path / "mic.pth")
+    with pytest.raises(UserError, match="1 entries of .* have no counterpart"):
+        conversion.published_checkpoint(tmp_path / "mic.pth", "student")
+
+
+def test_another_shape_is_called_that_whatever_is_allowed(r50):
+    name = "roi_heads.box_head.fc1.bias"
+    state = {**r50.student.state_dict(), name: torch.zeros(3)}
+    cfg = mic_det.load_config(REPOSITORY / "configs/cs2foggy.yaml", R50)
+    for allowed in (False, True):
+        with pytest.raises(UserError, match=r"fc1\.bias is \(3,\) in the checkpoint, \(16,\) in the model") as caught:
+            conversion.check_fit(cfg, state, allowed)
+        assert "--allow-unmatched" not in str(caught.value)
+
+
+def test_torchvisions_faster_rcnn_becomes_a_mic_checkpoint(tmp_path):
+    from torchvision.models.detection import FasterRCNN
+    from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+
+    reference = FasterRCNN(resnet_fpn_backbone(backbone_name="resnet18", weights=None), num_classes=9).state_dict()
+    torch.save(reference, tmp_path / "fasterrcnn.pth")
+    state = conversion.mic_checkpoint(tmp_path / "fasterrcnn.pth")
+    r18 = ("MODEL.DEVICE", "cpu", "MODEL.RESNETS.DEPTH", 18, "MODEL.RESNETS.RES2_OUT_CHANNELS", 64)
+    conversion.check_fit(mic_det.load_config(REPOSITORY / "configs/cs2foggy_mic.yaml", r18), state)
+    torch.save({**reference, "backbone.body.layer1.0.se.weight": torch.zeros(1)}, tmp_path / "strange.pth")
+    with pytest.raises(UserError, match="1 entries of .* have no counterpart"):
+        conversion.mic_checkpoint(tmp_path / "strange.pth")
+
+
+def test_the_tool_writes_over_nothing(tmp_path):
+    torch.save({"model": published_state()}, tmp_path / "in.pth")
+    before = (tmp_path / "in.pth").read_bytes()
+    (tmp_path / "mine.yaml").write_text("MODEL: {}")
+    run = run_script("tools/convert_checkpoint.py", tmp_path / "in.pth", tmp_path / "in.pth", check=False)
+    assert run.returncode == 1 and "in.pth exists already" in run.stderr and (tmp_path / "in.pth").read_bytes() == before
+    command = (tmp_path / "in.pth", tmp_path / "mine.pth", "--teacher", "--config-file", tmp_path / "mine.yaml")
+    run = run_script("tools/convert_checkpoint.py", *command, check=False)
+    assert run.returncode == 1 and "mine.yaml exists already" in run.stderr

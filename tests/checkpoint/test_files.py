@@ -55,3 +55,34 @@ def test_missing_broken_and_malicious_files_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"bad\.pth cannot be read"):
         files.load(tmp_path / "bad.pth")
     assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("note", ["", "gone.pth", "../other.pth", "/etc/hostname", "folder", "..", "a\0b"])
+def test_a_note_that_names_no_checkpoint_of_the_folder(tmp_path, note):
+    run = tmp_path / "run"
+    (run / "folder").mkdir(parents=True)
+    (tmp_path / "other.pth").touch()
+    (run / files.LAST).write_text(note)
+    with pytest.raises(UserError, match=r"last_checkpoint .*write into it the name of the checkpoint"):
+        files.last_checkpoint(run)
+    (run / files.LAST).write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match="is empty or no text"):
+        files.last_checkpoint(run)
+
+
+def test_what_a_run_needs_is_checked_before_anything_is_taken():
+    whole = {"model": {"w": torch.zeros(1)}, "iteration": 3, "optimizer": {}}
+    files.check_run(whole, "x.pth", ["optimizer"])
+    cases = [
+        ([1], "holds a list"),
+        ({}, "'model' is missing; 'iteration' is missing; 'optimizer' is missing"),
+        ({**whole, "iteration": "3"}, "'iteration' is a str, not a int"),
+        ({**whole, "iteration": True}, "'iteration' is a bool"),
+        ({**whole, "optimizer": None}, "'optimizer' is a NoneType, not a dict"),
+        ({**whole, "model": {"w": 3}}, "'model' holds 'w', which is no tensor"),
+        ({**whole, "student": 1}, "'student' is no dictionary"),
+    ]
+    for content, message in cases:
+        with pytest.raises(UserError, match=r"x\.pth is no checkpoint of a run") as caught:
+            files.check_run(content, "x.pth", ["optimizer"])
+        assert message in str(caught.value)

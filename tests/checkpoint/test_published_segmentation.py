@@ -139,7 +139,7 @@ def test_every_decoder_goes_there_and_back(kind):
     cfg = load_config(REPOSITORY / f"configs/{name}.yaml", overrides)
     with torch.device("meta"):
         own = META_ARCH_REGISTRY.get(cfg.MODEL.MIC.STUDENT)(cfg).state_dict()
-    published, unknown = to_published(own)
+    published, unknown = to_published(own, cfg.MODEL.SEM_SEG_HEAD.NAME)
     assert not unknown
     for entry in published:
         if entry.startswith("decode_head."):
@@ -279,3 +279,81 @@ def test_an_encoder_of_another_size_and_a_missing_one_are_explained(tmp_path):
         load_weights(build_model(cfg), str(tmp_path / "mit_b1.pth"))
     with pytest.raises(UserError, match=r"mit_b5\.pth does not exist.*pretrained_models"):
         load_weights(build_model(cfg), "pretrained/mit_b5.pth")
+
+
+@pytest.mark.parametrize("width", [64, 256, 768])
+def test_segformer_is_told_by_its_entries_at_any_width(width):
+    cfg = load_config(
+        REPOSITORY / "configs/gta2cs_seg_daformer.yaml",
+        ("MODEL.SEM_SEG_HEAD.NAME", "SegFormerHead", "MODEL.SEM_SEG_HEAD.CONVS_DIM", width),
+    )
+    with torch.device("meta"):
+        own = META_ARCH_REGISTRY.get("EncoderDecoder")(cfg).state_dict()
+        wide = META_ARCH_REGISTRY.get("EncoderDecoder")(
+            load_config(REPOSITORY / "configs/gta2cs_seg_daformer.yaml", ("MODEL.SEM_SEG_HEAD.CONVS_DIM", 768))
+        ).state_dict()
+    assert "decode_head.linear_fuse.conv.weight" in to_published(own)[0]
+    assert "decode_head.fuse_layer.bottleneck.conv.weight" in to_published(wide)[0]
+
+
+def lcmsm(width=16, classes=19, text=1024):
+    """One network of LC-MSM in the published names: two decoders, the filter of the score maps, the shared projection."""
+    channels = VARIANTS["b0"][0]
+    shapes = {f"backbone.{name}": shape for name, shape in mit_shapes("b0").items()}
+    shapes |= daformer_shapes("decode_head.", channels, classes, width)
+    shapes |= daformer_shapes("vlc_head.", channels, classes, width)
+    shapes["vlc_head.conv_seg.weight"] = (classes, width + classes, 1, 1)
+    spatial = "vlc_head.spatial_block.depthwise.depthwise"
+    shapes |= {f"{spatial}.weight": (1, 1, 3, 3), f"{spatial}.bias": (1,)}
+    projection = {"text_embed_net.weight": (width, text), "text_embed_net.bias": (width,)}
+    return fill(shapes), fill(projection)
+
+
+def test_lcmsm_goes_there_and_back(tmp_path, tiny_seg_cfg):
+    student, projection = lcmsm()
+    networks = {"model.": student, "ema_model.": {name: value + 1 for name, value in student.items()}}
+    state = {f"{prefix}{name}": value for prefix, own in networks.items() for name, value in own.items()}
+    tower = {"clip_model.positional_embedding": torch.zeros(2)}
+    torch.save({"state_dict": {**state, **projection, **tower}}, tmp_path / "published.pth")
+    converted = conversion.mic_checkpoint(tmp_path / "published.pth")
+    for network, offset in (("student", 0), ("teacher.model", 1)):
+        head = f"{network}.language_head"
+        assert torch.equal(converted[f"{head}.text.projection.weight"], projection["text_embed_net.weight"])
+        filter_ = student["vlc_head.spatial_block.depthwise.depthwise.weight"] + offset
+        assert torch.equal(converted[f"{head}.spatial.conv.weight"], filter_)
+        assert torch.equal(converted[f"{head}.decoder.classifier.bias"], student["vlc_head.conv_seg.bias"] + offset)
+    cfg = load_config(
+        REPOSITORY / "configs/gta2cs_seg_lcmsm.yaml",
+        ["MODEL.DEVICE", "cpu", "MODEL.MIT.VARIANT", "b0", "MODEL.SEM_SEG_HEAD.CONVS_DIM", 16, "MODEL.WEIGHTS", ""]
+        + ["MODEL.LANGUAGE_HEAD.TEXT_BANK", "random", "MODEL.MIC.FEATURE_DISTANCE.WEIGHT", 0.0],
+    )
+    conversion.check_fit(cfg, converted)
+    torch.save({"model": converted}, tmp_path / "mic.pth")
+    model = build_model(cfg)
+    bank = model.student.language_head.text.bank.clone()
+    load_weights(model, str(tmp_path / "mic.pth"), complete=True)
+    assert torch.equal(model.student.language_head.text.bank, bank)
+    torch.save({"model": model.state_dict()}, tmp_path / "with_bank.pth")
+    back = conversion.published_checkpoint(tmp_path / "with_bank.pth", "student")
+    expected = {**{f"model.{name}": value for name, value in student.items()}, **projection}
+    assert back.keys() == expected.keys() and all(torch.equal(back[name], value) for name, value in expected.items())
+
+
+@pytest.mark.parametrize(
+    "entry", ["discriminator.0.weight", "mic.teacher.ema_model.backbone.norm1.weight", "model.strange.weight"]
+)
+def test_entries_without_a_counterpart_are_refused(tmp_path, entry, caplog):
+    state = {"model.decode_head.conv_seg.weight": torch.zeros(1), "model.decode_head.embed_layers.0.proj.weight": torch.zeros(1)}
+    torch.save({"state_dict": {**state, entry: torch.zeros(1)}}, tmp_path / "published.pth")
+    with pytest.raises(UserError, match="1 entries of .* have no counterpart"):
+        conversion.mic_checkpoint(tmp_path / "published.pth")
+    assert entry.removeprefix("model.") in caplog.text
+
+
+def test_a_decoder_of_ours_without_text_is_not_dropped_on_the_way_back(tmp_path):
+    state = {"student.sem_seg_head.classifier.weight": torch.zeros(1), "student.language_head.classifier.weight": torch.zeros(1)}
+    torch.save(
+        {"model": {**state, **{name.replace("student", "teacher.model"): v for name, v in state.items()}}}, tmp_path / "mic.pth"
+    )
+    with pytest.raises(UserError, match="1 entries of .* have no counterpart"):
+        conversion.published_checkpoint(tmp_path / "mic.pth", "student")
