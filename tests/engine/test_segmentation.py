@@ -107,8 +107,11 @@ def test_published_teachers_use_batch_statistics_again_after_an_evaluation(tiny_
     cfg = tiny_seg_cfg("MODEL.MIC.TEACHER.BATCH_STATISTICS", True, "MODEL.SEM_SEG_HEAD.NORM", "BN")
     trainer = AdaptationTrainer(cfg)
     evaluate(trainer.task, cfg, trainer.core, 1)
-    assert trainer.core.teacher.model.sem_seg_head.fuse.norm.training
-    assert not trainer.core.teacher.model.sem_seg_head.dropout.training
+    before = trainer.core.teacher.model.sem_seg_head.fuse.norm.running_mean.clone()
+    segmentation_pictures.lessons(cfg, trainer.core, count=1)
+    head = trainer.core.teacher.model.sem_seg_head
+    assert head.fuse.norm.training and not head.dropout.training
+    assert torch.equal(head.fuse.norm.running_mean, before)  # pictures are no training
 
 
 def test_pictures_show_truth_lessons_and_confusion(tiny_seg_cfg, tmp_path):
