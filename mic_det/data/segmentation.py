@@ -42,9 +42,9 @@ def check_datasets(cfg):
 
 
 def check_margins(cfg):
-    """Raise UserError when TARGET_MARGINS are no margins or leave nothing of the first target image.
+    """Raise UserError when TARGET_MARGINS leave nothing of the first target image.
 
-    Training reports and leaves out single images that are too small for them.
+    Training reports and leaves out others that are too small for them.
     """
     mapper = SegmentationMapper(cfg, labelled=False)
     if mapper.margins and cfg.DATASETS.TARGET:

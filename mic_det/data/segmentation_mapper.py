@@ -8,7 +8,6 @@ from detectron2.data import transforms as T
 
 from mic_det.data.augmentation import ResizeToFit, colour_jitter
 from mic_det.data.label_images import IGNORE, read_labels
-from mic_det.errors import UserError
 
 
 class SegmentationMapper:
@@ -29,14 +28,7 @@ class SegmentationMapper:
             jitter: strength of colour jitter.
             margins: pixels at top, bottom, left and right of the unresized image that are not valid; () for none.
             pad_value: grey level of the padding.
-
-        Raises:
-            UserError: when the margins are not four numbers of at least 0.
         """
-        if margins and (len(margins) != 4 or min(margins) < 0):
-            raise UserError(
-                f"INPUT.SEM_SEG.TARGET_MARGINS is {tuple(margins)}: give pixels at the top, bottom, left and right, 0 or more."
-            )
         self.resize = T.AugmentationList([ResizeToFit(size)] if size else [])
         constrained = [T.RandomCrop_CategoryAreaConstraint("absolute", crop_size, max_area, IGNORE)] if num_classes else []
         label_pad = IGNORE if num_classes else 0
