@@ -53,7 +53,7 @@ def test_statistics_of_teachers_follow_the_student_until_adaptation_begins(run, 
     burn_in.share(tmp_path / "source_only", tmp_path / "shared", 2)
     assert_equal(whole, run("toycity_seg_mic_daformer", "shared", True, *norm, *own))
     student, teacher = whole.core.student.sem_seg_head.fuse.norm, whole.core.teacher.model.sem_seg_head.fuse.norm
-    # After two steps' worth of the student's statistics, two batches of its own.
+    # The update before the second step of the burn-in copied one batch; then came two batches of its own.
     assert teacher.num_batches_tracked == 1 + 2 and not torch.equal(teacher.running_mean, student.running_mean)
 
 
