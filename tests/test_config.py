@@ -50,16 +50,18 @@ def test_detection_methods_are_what_their_names_say(path):
 @pytest.mark.parametrize("path", SEGMENTATION, ids=lambda path: path.stem)
 def test_segmentation_methods_are_what_their_names_say(path):
     cfg = mic_det.load_config(path)
-    method = path.stem.split("_seg_")[1]
+    name = path.stem.split("_seg_")[1]
+    method = "mic_hrda" if name == "reference" else name.removesuffix("_reference")
     mic, adapts = cfg.MODEL.MIC, method not in ("source_only", "oracle")
     assert cfg.MODEL.META_ARCHITECTURE == "MaskedConsistencySegmentor"
-    assert (mic.STUDENT == "HRDA") == (method in ("hrda", "mic_hrda", "reference", "lcmsm_hrda"))
+    assert (mic.STUDENT == "HRDA") == (method in ("hrda", "mic_hrda", "lcmsm_hrda"))
     lcmsm = method.startswith("lcmsm") and method != "lcmsm_baseline"
-    assert not adapts or (mic.LOSS_WEIGHT > 0) == (method.startswith(("mic_", "mt_")) or method == "reference" or lcmsm)
+    assert not adapts or (mic.LOSS_WEIGHT > 0) == (method.startswith(("mic_", "mt_")) or lcmsm)
     assert lcmsm == cfg.MODEL.LANGUAGE_HEAD.ENABLED and (not lcmsm or mic.MASK.IMAGES == "source_and_mixed")
     assert cfg.TEST.SEM_SEG.DECODER == "plain"
     assert (mic.MASK.RATIO > 0) == (not method.startswith("mt_"))
-    assert any(mic.REFERENCE.values()) == method.endswith("reference")
+    assert any(mic.REFERENCE.values()) == name.endswith("reference")
+    assert (name.endswith("reference") and method not in ("advseg", "minent")) == mic.TEACHER.BATCH_STATISTICS
     assert (mic.ADVERSARIAL.WEIGHT > 0) == method.endswith("advseg") and (mic.ENTROPY.WEIGHT > 0) == method.endswith("minent")
     assert (not method.endswith(("advseg", "minent"))) == mic.MIX.ENABLED
     for name in (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TARGET, *cfg.DATASETS.TEST):
@@ -75,6 +77,38 @@ def test_classification_methods_are_what_their_names_say(path):
     assert (cfg.SOLVER.SAM_RHO > 0) == adapts and mic.CDAN.WEIGHT == mic.MCC.WEIGHT == 1
     assert not adapts or (mic.LOSS_WEIGHT > 0) == (method != "sdat")
     assert any(mic.REFERENCE.values()) == (method == "reference")
+
+
+TEACHERS = {"KORNIA_JITTER", "BATCH_QUALITY", "BATCH_AUGMENTATION"}
+MIXED = TEACHERS | {"BATCH_CLASSES"}
+HRDAS = MIXED | {"HRDA_OFFSET_BELOW_LIMIT", "HRDA_FIXED_DIVISOR"}
+PUBLISHED = {
+    **dict.fromkeys(("gta2cs_seg", "synthia2cs_seg", "cs2acdc_seg", "cs2darkzurich_seg"), HRDAS),
+    **{f"{source}2cs_seg_lcmsm": MIXED | {"MASK_AUGMENTED_MIX"} for source in ("gta", "synthia")},
+    **{f"{source}2cs_seg_{mic}daformer": MIXED for source in ("gta", "synthia") for mic in ("", "mic_")},
+    **{f"gta2cs_seg_{mic}dacs": MIXED for mic in ("", "mic_")},
+    **{"gta2cs_seg_minent": set(), "gta2cs_seg_mic_minent": TEACHERS},
+    "gta2cs_seg_advseg": {"DISCRIMINATOR_STEPPED_TWICE"},
+    "gta2cs_seg_mic_advseg": TEACHERS | {"DISCRIMINATOR_STEPPED_TWICE"},
+}
+
+
+def test_segmentations_reference_configs_turn_on_what_the_published_runs_had():
+    assert {path.stem.removesuffix("_reference") for path in SEGMENTATION if path.stem.endswith("_reference")} == set(PUBLISHED)
+    for stem, switches in PUBLISHED.items():
+        cfg = mic_det.load_config(REPOSITORY / f"configs/{stem}_reference.yaml")
+        assert {name for name, value in cfg.MODEL.MIC.REFERENCE.items() if value} == switches | {"MEAN_OVER_IGNORED"}, stem
+        method = REPOSITORY / f"configs/{stem}{'_mic_hrda' if stem.endswith('_seg') else ''}.yaml"
+        compare(cfg, mic_det.load_config(method), {"MODEL.MIC.REFERENCE", "MODEL.MIC.TEACHER.BATCH_STATISTICS"})
+
+
+def test_daformers_margins_are_rows_only():
+    for method in ("daformer", "mic_daformer", "daformer_reference", "mic_daformer_reference"):
+        for source in ("gta", "synthia"):
+            cfg = mic_det.load_config(REPOSITORY / f"configs/{source}2cs_seg_{method}.yaml")
+            assert cfg.INPUT.SEM_SEG.TARGET_MARGINS == (30, 240, 0, 0)
+    for method in ("dacs", "mic_dacs", "mic_advseg", "mic_minent"):
+        assert not any(mic_det.load_config(REPOSITORY / f"configs/gta2cs_seg_{method}.yaml").INPUT.SEM_SEG.TARGET_MARGINS)
 
 
 def test_lcmsm_has_the_released_values():
@@ -198,6 +232,13 @@ def test_cs2foggy_has_the_published_values():
 def test_wrong_overrides_are_one_sentence(overrides, message):
     with pytest.raises(UserError, match=message):
         mic_det.load_config(None, overrides)
+
+
+def test_a_renamed_key_names_the_new_one(tmp_path):
+    (tmp_path / "old.yaml").write_text("MODEL: {MIC: {REFERENCE: {TEACHER_BATCH_STATISTICS: True}}}\n")
+    for arguments in ((tmp_path / "old.yaml",), (None, ["MODEL.MIC.REFERENCE.TEACHER_BATCH_STATISTICS", True])):
+        with pytest.raises(UserError, match=r"TEACHER_BATCH_STATISTICS was renamed to MODEL\.MIC\.TEACHER\.BATCH_STATISTICS"):
+            mic_det.load_config(*arguments)
 
 
 def test_whole_numbers_will_do_for_floats():

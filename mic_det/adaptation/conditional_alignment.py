@@ -27,7 +27,8 @@ class ConditionalAlignment(nn.Module):
             weight: factor on the loss.
             hidden: units of its two layers.
             ramp: iterations after which the reversed gradient has 0.46 of its strength.
-            entropy_weighting: certain samples count more (CDAN+E); the published code computes this and does not use it.
+            entropy_weighting: certain samples count more (CDAN+E), with weights of mean 1 over both domains together. MIC's code
+                computes them so and does not use them; the authors' first code had mean 1 in each domain.
         """
         super().__init__()
         if ramp <= 0:
@@ -71,9 +72,7 @@ class ConditionalAlignment(nn.Module):
         answers = self.discriminator(ScaleGradient.apply(joint, -reversal))[:, 0].float()
         domains = torch.zeros_like(answers)
         domains[:sources] = 1
-        weights = None
-        if self.entropy_weighting:
-            weights = torch.cat([certainty(part) for part in probabilities.split([sources, len(logits) - sources])])
+        weights = certainty(probabilities) if self.entropy_weighting else None
         loss = F.binary_cross_entropy_with_logits(answers, domains, weights)
         right = ((answers.detach() > 0) == (domains > 0)).float().mean()
         return self.weight * loss, right

@@ -49,7 +49,12 @@ class ClassMix:
         """Mix pairs of (images NxCxHxW, labels NxHxW, weights NxHxW) by position; returns another such triple.
 
         Pasted pixels have the source's label and weight.
+
+        Raises:
+            ValueError: when there are not as many source as target images.
         """
+        if len(source[1]) != len(target[1]):
+            raise ValueError(f"ClassMix pairs source and target images, but got {len(source[1])} and {len(target[1])} of them.")
         pasted = self.choose(source[1])
         image_mask = pasted[:, None]
         images = torch.where(image_mask, source[0], target[0])

@@ -1,6 +1,6 @@
 """Colour jitter and blur of the masked view (MIC, CVPR 2023, section 4.1; Tranheden et al., DACS, WACV 2021).
 
-Both work on batches in RGB in [0, 1] and draw afresh for every image of every iteration.
+Both work on batches in RGB in [0, 1] and draw strengths afresh for every image of every iteration.
 """
 
 import torch
@@ -71,10 +71,12 @@ def gaussian_blur(images, sigmas):
 
 
 class PhotometricAugmentation:
-    """Random jitter, then random blur, decided per image and iteration."""
+    """Random jitter, then random blur, decided per image and iteration, or per batch and iteration."""
 
     @configurable
-    def __init__(self, jitter_strength, jitter_prob, blur_prob, blur_sigma, pixel_mean, pixel_std, is_bgr, kornia=False):
+    def __init__(
+        self, jitter_strength, jitter_prob, blur_prob, blur_sigma, pixel_mean, pixel_std, is_bgr, kornia=False, per_batch=False
+    ):
         """
         Args:
             jitter_strength: see `jitter`; 0 turns jitter off.
@@ -83,6 +85,7 @@ class PhotometricAugmentation:
             pixel_mean, pixel_std: the network's normalisation on the 0..255 scale, in its channel order.
             is_bgr: whether that order is BGR.
             kornia: use `kornia_jitter`.
+            per_batch: all images of a batch are changed or none (published); how much is drawn for each all the same.
         """
         self.jitter_strength = jitter_strength
         self.jitter_prob = jitter_prob if jitter_strength > 0 else 0.0
@@ -92,6 +95,7 @@ class PhotometricAugmentation:
         self.std = torch.tensor(pixel_std).view(-1, 1, 1) / 255
         self.is_bgr = is_bgr
         self.jitter = kornia_jitter if kornia else jitter
+        self.per_batch = per_batch
 
     @classmethod
     def from_config(cls, cfg):
@@ -105,6 +109,7 @@ class PhotometricAugmentation:
             "pixel_std": cfg.MODEL.PIXEL_STD,
             "is_bgr": cfg.INPUT.FORMAT == "BGR",
             "kornia": cfg.MODEL.MIC.REFERENCE.KORNIA_JITTER,
+            "per_batch": cfg.MODEL.MIC.REFERENCE.BATCH_AUGMENTATION,
         }
 
     @property
@@ -125,7 +130,8 @@ class PhotometricAugmentation:
     def __call__(self, images):
         """Augment normalised images (Nx3xHxW); the chosen images are new tensors, the input is not changed."""
         # Drawn on the CPU: which images change decides what is computed, and asking the device would stall it.
-        do_jitter, do_blur = torch.rand(2, len(images)) < torch.tensor([[self.jitter_prob], [self.blur_prob]])
+        drawn = torch.rand(2, 1 if self.per_batch else len(images))
+        do_jitter, do_blur = (drawn < torch.tensor([[self.jitter_prob], [self.blur_prob]])).expand(2, len(images))
         sigmas = torch.empty(len(images)).uniform_(*self.blur_sigma)
         changed = []
         for index, (jitters, blurs) in enumerate(zip(do_jitter.tolist(), do_blur.tolist(), strict=True)):

@@ -33,13 +33,13 @@ class PixelPseudoLabels:
             valid: bool NxHxW; where it is False (the dataset's margins) the weight is 0. It does not change the quality.
 
         Returns:
-            (labels NxHxW long, weights NxHxW in [0, 1]).
+            (labels NxHxW long, weights NxHxW in [0, 1], qualities N in [0, 1]).
         """
         confidence, labels = logits.softmax(dim=1).max(dim=1)
         confident = (confidence >= self.threshold).float()
         quality = confident.mean() if self.batch_quality else confident.mean(dim=(1, 2), keepdim=True)
         weights = quality.expand_as(confidence)
-        return labels, weights if valid is None else weights * valid
+        return labels, weights if valid is None else weights * valid, weights[:, 0, 0]
 
 
 def class_shares(labels, num_classes):

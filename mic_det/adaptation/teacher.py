@@ -21,7 +21,7 @@ class EMATeacher(nn.Module):
             alpha: share of the teacher that survives one update, in [0, 1].
             ramp: use min(1 - 1 / (t + 1), alpha) at iteration t, which averages the first iterations evenly.
             batch_statistics: while the parent trains, batch normalisation uses the statistics of the teacher's own batches
-                and keeps its own buffers, as the published segmentation code does.
+                and collects its own buffers, as the published segmentation and classification code does.
             copied: beginnings of the names of parameters that are copied from the student instead of averaged.
         """
         super().__init__()
@@ -39,7 +39,7 @@ class EMATeacher(nn.Module):
             "student": student,
             "alpha": cfg.MODEL.MIC.TEACHER.ALPHA,
             "ramp": cfg.MODEL.MIC.TEACHER.RAMP,
-            "batch_statistics": cfg.MODEL.MIC.REFERENCE.TEACHER_BATCH_STATISTICS,
+            "batch_statistics": cfg.MODEL.MIC.TEACHER.BATCH_STATISTICS,
             "copied": copied,
         }
 
@@ -61,19 +61,22 @@ class EMATeacher(nn.Module):
         self.model.load_state_dict(student.state_dict())
 
     @torch.no_grad()
-    def update(self, student, iteration):
+    def update(self, student, iteration, answers=True):
         """teacher <- alpha * teacher + (1 - alpha) * student for parameters, in place; buffers and `copied` are copied.
 
-        With `batch_statistics`, buffers stay the teacher's own.
+        With `batch_statistics`, buffers are the teacher's own as soon as it `answers`. Until then nothing would move them with
+        the weights, and an evaluation would find the statistics of the first weights.
 
         Args:
             student: the module this teacher was made from.
             iteration: 0-based training iteration, which sets alpha during the ramp.
+            answers: whether the teacher is asked in this iteration; no more than a function of config and iteration, so that
+                resumed and shared runs agree.
         """
         pairs = list(zip(self.model.parameters(), (p.detach() for p in student.parameters()), strict=True))
         averaged = [pair for pair, average in zip(pairs, self.averaged, strict=True) if average]
         copied = [pair for pair, average in zip(pairs, self.averaged, strict=True) if not average]
-        if not self.batch_statistics:
+        if not (self.batch_statistics and answers):
             copied += zip(self.model.buffers(), student.buffers(), strict=True)
         torch._foreach_lerp_(*map(list, zip(*averaged, strict=True)), 1 - self.alpha_at(iteration))
         if copied:

@@ -29,6 +29,8 @@ def add_mic_config(cfg):
     cfg.MODEL.MIC.TEACHER.ALPHA = 0.9
     # Use min(1 - 1 / (t + 1), ALPHA) at iteration t.
     cfg.MODEL.MIC.TEACHER.RAMP = False
+    # In training, batch normalisation uses the statistics of the teacher's own batches, as published, not the student's.
+    cfg.MODEL.MIC.TEACHER.BATCH_STATISTICS = False
 
     cfg.MODEL.MIC.MASK = CN()
     # Side of a block in pixels of the network's input.

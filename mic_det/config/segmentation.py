@@ -24,6 +24,7 @@ def add_segmentation_config(cfg):
     add_adaptation_config(cfg)
     add_reference_config(cfg)
     add_data_config(cfg)
+    cfg.register_renamed_key("MODEL.MIC.REFERENCE.TEACHER_BATCH_STATISTICS", "MODEL.MIC.TEACHER.BATCH_STATISTICS")
 
 
 def add_network_config(cfg):
@@ -100,8 +101,10 @@ def add_adaptation_config(cfg):
 def add_reference_config(cfg):
     # Colour jitter with the meaning of kornia 0.5.8: additive brightness, contrast about 0, twice the hue.
     cfg.MODEL.MIC.REFERENCE.KORNIA_JITTER = False
-    # The teacher normalises with its batch's statistics and keeps its own buffers.
-    cfg.MODEL.MIC.REFERENCE.TEACHER_BATCH_STATISTICS = False
+    # Jitter and blur are decided once for all images of a batch instead of image by image.
+    cfg.MODEL.MIC.REFERENCE.BATCH_AUGMENTATION = False
+    # Masked mixed images start from the augmented ones and are augmented once more.
+    cfg.MODEL.MIC.REFERENCE.MASK_AUGMENTED_MIX = False
     # Ignored pixels count in the mean of the cross-entropy.
     cfg.MODEL.MIC.REFERENCE.MEAN_OVER_IGNORED = False
     # One pseudo-label quality per batch instead of per image.

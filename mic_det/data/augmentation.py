@@ -26,7 +26,7 @@ class OpenCVResize(Transform):
 
 
 class ResizeToFit(T.Augmentation):
-    """The largest size that fits into (width, height), or (height, width), with the image's ratio."""
+    """The largest size that fits into (width, height), or (height, width), with the image's ratio; no side gets below 1 pixel."""
 
     def __init__(self, size):
         super().__init__()
@@ -35,7 +35,7 @@ class ResizeToFit(T.Augmentation):
     def get_transform(self, image):
         height, width = image.shape[:2]
         scale = min(self.long / max(height, width), self.short / min(height, width))
-        width, height = int(width * scale + 0.5), int(height * scale + 0.5)
+        width, height = (max(int(side * scale + 0.5), 1) for side in (width, height))
         return T.NoOpTransform() if (height, width) == image.shape[:2] else OpenCVResize(width, height)
 
 

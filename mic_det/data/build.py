@@ -70,8 +70,11 @@ def check_target_and_tests(cfg):
     check_classes([*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST], num_classes(cfg), num_classes_key(cfg))
 
 
-def check_batches(cfg, smallest=1):
-    """Raise UserError unless an iteration's images of either domain divide into equal batches of at least `smallest`."""
+def check_batches(cfg, smallest=1, pairs=False):
+    """Raise UserError unless an iteration's images of either domain divide into equal batches of at least `smallest`.
+
+    With `pairs`, there must be as many source as target images.
+    """
     batches = comm.get_world_size() * cfg.SOLVER.ACCUMULATE
     for key in ("IMS_PER_BATCH", "TARGET_IMS_PER_BATCH") if cfg.DATASETS.TARGET else ("IMS_PER_BATCH",):
         total = cfg.SOLVER[key]
@@ -80,6 +83,12 @@ def check_batches(cfg, smallest=1):
                 f"SOLVER.{key} is {total}, but {comm.get_world_size()} processes x {cfg.SOLVER.ACCUMULATE} accumulation steps "
                 f"(SOLVER.ACCUMULATE) need a multiple of {batches}, and at least {smallest * batches}."
             )
+    source, target = cfg.SOLVER.IMS_PER_BATCH, cfg.SOLVER.TARGET_IMS_PER_BATCH
+    if pairs and cfg.DATASETS.TARGET and source != target:
+        raise UserError(
+            f"SOLVER.IMS_PER_BATCH is {source} and SOLVER.TARGET_IMS_PER_BATCH {target}, but every source image is mixed with "
+            "one target image (ClassMix): set both to the same, or MODEL.MIC.MIX.ENABLED False."
+        )
 
 
 def build_stream(cfg, dataset, labelled, start_iteration=0):

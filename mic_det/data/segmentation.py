@@ -3,15 +3,17 @@
 import os
 from pathlib import Path
 
+import numpy as np
 from detectron2.data import MetadataCatalog
 
 from mic_det.data.build import check_target_and_tests, classes_of, load_source, load_target
 from mic_det.data.catalog import load_labelled
+from mic_det.data.images import image_size
 from mic_det.data.rare_classes import RareClassDataset, RareClassSampling
 from mic_det.data.segmentation_mapper import SegmentationMapper
 from mic_det.data.statistics import counts_of
-from mic_det.data.stream import StreamDataset
-from mic_det.errors import UserError
+from mic_det.data.stream import READ_ERRORS, StreamDataset
+from mic_det.errors import UserError, user_errors
 from mic_det.language import open_bank
 
 
@@ -30,12 +32,29 @@ def check_datasets(cfg):
     """Read every dataset, statistic and text bank that a run will need, so that a wrong one fails before training starts."""
     load_labels(cfg)
     check_target_and_tests(cfg)
+    check_margins(cfg)
     head = cfg.MODEL.LANGUAGE_HEAD
     bank = open_bank(head.TEXT_BANK, cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES) if head.ENABLED else None
     if bank is not None:
         bank.check_classes(classes_of(cfg.DATASETS.TRAIN[0]), cfg.DATASETS.TRAIN[0])
     if cfg.DATASETS.RARE_CLASSES.ENABLED:
         rare_class_sampling(cfg)
+
+
+def check_margins(cfg):
+    """Raise UserError when TARGET_MARGINS leave nothing of the first target image.
+
+    Training reports and leaves out others that are too small for them.
+    """
+    mapper = SegmentationMapper(cfg, labelled=False)
+    if mapper.margins and cfg.DATASETS.TARGET:
+        name = load_target(cfg)[0]["file_name"]
+        try:
+            size = image_size(name)
+        except READ_ERRORS:
+            return
+        with user_errors(name):
+            mapper.fit(np.zeros((*size, 3), np.uint8))
 
 
 def rare_class_sampling(cfg):

@@ -53,15 +53,28 @@ class SegmentationMapper:
         }
 
     def read(self, record):
-        """The decoded and resized image with its labels or its mask of valid pixels, an AugInput."""
+        """The decoded and resized image with its labels or its mask of valid pixels, an AugInput.
+
+        Raises:
+            OSError, ValueError: when the image or its labels cannot be used, or nothing of it is valid.
+        """
         image = utils.read_image(record["file_name"], format=self.image_format)
-        second = None
-        if self.num_classes is not None:
-            second = read_labels(record["sem_seg_file_name"], self.num_classes, image.shape[:2])
-        elif self.margins:
-            second = valid_mask(image.shape[:2], self.margins)
-        inputs = T.AugInput(image, sem_seg=second)
+        if self.num_classes is None:
+            return self.fit(image)
+        return self.fit(image, read_labels(record["sem_seg_file_name"], self.num_classes, image.shape[:2]))
+
+    def fit(self, image, labels=None):
+        """An image (HxWx3) resized with its labels (HxW) or its mask of valid pixels, an AugInput.
+
+        Raises:
+            ValueError: when the margins leave nothing of it.
+        """
+        height, width = image.shape[:2]
+        inputs = T.AugInput(image, sem_seg=valid_mask((height, width), self.margins) if self.margins else labels)
         self.resize(inputs)
+        if self.margins and not inputs.sem_seg.any():
+            margins = ", ".join(map(str, self.margins))
+            raise ValueError(f"INPUT.SEM_SEG.TARGET_MARGINS ({margins}) leave nothing of an image of {width}x{height} pixels")
         return inputs
 
     def crop(self, record, whole):
@@ -89,7 +102,7 @@ def valid_mask(shape, margins):
     """HxW uint8: 0 within the margins (top, bottom, left, right) in pixels, else 1."""
     top, bottom, left, right = margins
     mask = np.zeros(shape, dtype=np.uint8)
-    mask[top : shape[0] - bottom, left : shape[1] - right] = 1
+    mask[top : max(shape[0] - bottom, 0), left : max(shape[1] - right, 0)] = 1
     return mask
 
 

@@ -53,7 +53,7 @@ class AdaptationTrainer(TrainerBase):
         self.cfg = cfg = fit_to_machine(cfg)
         self.task = task_of(cfg)
         self.task.check_datasets(cfg)
-        check_batches(cfg, self.task.smallest_batch)
+        check_batches(cfg, self.task.smallest_batch, self.task.pairs_images(cfg))
         with seeded(cfg.SEED):
             self.core = build_model(cfg)
         if "feature_distance" in load_weights(self.core, cfg.MODEL.WEIGHTS, download, cfg.MODEL.WEIGHTS_PARTIAL):
@@ -82,7 +82,7 @@ class AdaptationTrainer(TrainerBase):
         start = time.perf_counter()
         seed_iteration(self.cfg.SEED, self.iter)
         # 1. The teacher moves towards the student.
-        self.core.update_teacher(self.iter)
+        self.core.update_teacher(self.iter, self.adapts)
         for optimizer in self.optimizers.values():
             optimizer.zero_grad(set_to_none=True)
         try:

@@ -72,11 +72,13 @@ def lesson(cfg, model, batch, colours):
     """One row of `lessons` for a batch of one target sample and one source sample, or none."""
     student, consistency = model.student, model.consistency or MaskedConsistency(cfg)
     images = student.preprocess_image(batch.target).tensor
-    labels, weights = model.pseudo_labels(model.teacher_logits(model.teacher, images), model.valid_pixels(batch.target))
     view, removed = consistency.view(images)
-    was_training = student.training
-    answer = student.eval().predict(view, student.masked_head)[0].argmax(dim=0)
-    student.train(was_training)
+    was_training = model.training
+    model.eval()  # a picture must not move the statistics of a teacher that collects its own
+    logits = model.teacher_logits(model.teacher, images)
+    answer = student.predict(view, student.masked_head)[0].argmax(dim=0)
+    model.train(was_training)
+    labels, weights, qualities = model.pseudo_labels(logits, model.valid_pixels(batch.target))
 
     def picture(image):
         return rgb(denormalised(image[0], student), cfg.INPUT.FORMAT)
@@ -84,7 +86,7 @@ def lesson(cfg, model, batch, colours):
     complete, masked = picture(images), picture(view)
     row = [
         ("target", complete),
-        (f"teacher's pseudo-label (quality {float(weights.mean()):.2f})", overlay(complete, labels[0].cpu(), colours)),
+        (f"teacher's pseudo-label (quality {float(qualities.mean()):.2f})", overlay(complete, labels[0].cpu(), colours)),
     ]
     if model.mixing is not None and batch.source:
         source = student.preprocess_image(batch.source).tensor, student.labels(batch.source)

@@ -33,6 +33,10 @@ class Task(ABC):
         """StreamDataset of the source (`labelled`) or the target."""
         return self.data.training_data(cfg, labelled)
 
+    def pairs_images(self, cfg):
+        """Whether every source image meets one target image, so that iterations need as many of both."""
+        return False
+
     @abstractmethod
     def test_mapper(self, cfg):
         """Callable from a record to a test sample; it raises one of READ_ERRORS for a bad image."""

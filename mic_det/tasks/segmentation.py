@@ -26,10 +26,14 @@ class SegmentationTask(Task):
     progress = MappingProxyType({"quality": "pseudo_quality"})
     curves = MappingProxyType(
         {
-            "pseudo_quality": "quality of the pseudo-labels (mean weight)",
+            "pseudo_quality": "quality of the pseudo-labels (share of confident pixels)",
+            "pseudo_weight": "mean weight of the pseudo-labels (0 in margins)",
             "pseudo_largest_share": "share of the most frequent pseudo-label",
         }
     )
+
+    def pairs_images(self, cfg):
+        return cfg.MODEL.MIC.MIX.ENABLED
 
     def test_mapper(self, cfg):
         return SegmentationTestMapper(cfg)
@@ -79,7 +83,7 @@ class SegmentationTask(Task):
     def step_parts(self, core, batch):
         images = core.student.preprocess_image(batch.target).tensor
         source = core.student.preprocess_image(batch.source).tensor, core.student.labels(batch.source)
-        target = images, *core.pseudo_labels(core.teacher_logits(core.teacher, images))
+        target = images, *core.pseudo_labels(core.teacher_logits(core.teacher, images))[:2]
         parts = {
             "teacher forward": lambda: core.teacher_logits(core.teacher, images),
             "student source forward+backward": lambda: core.source_losses(*source),
@@ -98,7 +102,7 @@ class SegmentationTask(Task):
         ones = torch.ones_like(source[1], dtype=torch.float32)
         extras = {}
         if core.mixing is not None:
-            extras["mix and jitter"] = lambda: core.mixed_pass(core.mix(source, (images, source[1], ones)))
+            extras["mix and jitter"] = lambda: core.augmented(core.mix(source, (images, source[1], ones)))
         if core.consistency is not None:
             extras["mask and jitter"] = lambda: core.consistency.view(images)
         return extras

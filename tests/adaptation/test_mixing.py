@@ -1,3 +1,4 @@
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -65,3 +66,15 @@ def test_a_mixed_pair_equals_a_loop_over_pixels():
                 origin = source if pasted[n, y, x] else target
                 assert torch.equal(images[n, :, y, x], origin[0][n, :, y, x])
                 assert labels[n, y, x] == origin[1][n, y, x] and weights[n, y, x] == origin[2][n, y, x]
+
+
+@pytest.mark.parametrize(("source", "target"), [(2, 4), (4, 2), (4, 1), (1, 2), (2, 0)])
+def test_unequal_batches_cannot_be_paired(source, target):
+    """4 and 1 would be mixed by broadcasting."""
+
+    def some(count):
+        return torch.rand(count, 3, 4, 4), torch.randint(0, 3, (count, 4, 4)), torch.ones(count, 4, 4)
+
+    with pytest.raises(ValueError, match=f"got {source} and {target}"):
+        ClassMix(3)(some(source), some(target))
+    assert ClassMix(3)(some(source), some(source))[0].shape == (source, 3, 4, 4)

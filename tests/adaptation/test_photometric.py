@@ -9,8 +9,8 @@ from mic_det.adaptation.photometric import gaussian_blur, jitter
 MEAN, STD = [103.53, 116.28, 123.675], [57.4, 57.1, 58.4]
 
 
-def make(jitter_strength=0.0, jitter_prob=1.0, blur_prob=0.0, sigma=(0.5, 0.5), is_bgr=True):
-    return PhotometricAugmentation(jitter_strength, jitter_prob, blur_prob, sigma, MEAN, STD, is_bgr)
+def make(jitter_strength=0.0, jitter_prob=1.0, blur_prob=0.0, sigma=(0.5, 0.5), is_bgr=True, **options):
+    return PhotometricAugmentation(jitter_strength, jitter_prob, blur_prob, sigma, MEAN, STD, is_bgr, **options)
 
 
 def test_blur_equals_opencv():
@@ -56,6 +56,23 @@ def test_decisions_are_per_image_and_per_call():
     changed = (augment(images) != images).flatten(1).any(1)
     assert 15 < changed.sum() < 50
     assert not torch.equal(changed, (augment(images) != images).flatten(1).any(1))
+
+
+@pytest.mark.parametrize("chances", [(0.8, 0.0), (0.0, 0.5)])
+def test_the_published_decision_is_one_for_the_batch(chances):
+    """All images change or none, as often as the probability says, and each by an amount of its own."""
+    torch.manual_seed(0)
+    strength = 0.2 if chances[0] else 0.0
+    augment = make(strength, *chances, sigma=(0.3, 1.2), per_batch=True)
+    images = augment.normalise(torch.rand(1, 3, 8, 8)).repeat(4, 1, 1, 1)
+    decisions = []
+    for _ in range(200):
+        found = augment(images)
+        changed = (found != images).flatten(1).any(1)
+        assert changed.all() or not changed.any()
+        decisions.append(bool(changed[0]))
+        assert not changed.any() or not torch.equal(found[0], found[1])
+    assert sum(decisions) / 200 == pytest.approx(max(chances), abs=0.08)
 
 
 def test_unchanged_images_are_returned_exactly_and_input_is_not_modified():

@@ -15,20 +15,23 @@ def logits():
 
 
 def test_every_pixel_is_labelled_and_weighted_by_its_images_confident_share(logits):
-    labels, weights = PixelPseudoLabels(0.968)(logits)
+    labels, weights, qualities = PixelPseudoLabels(0.968)(logits)
+    assert qualities.tolist() == [0.75, 0.25]
     assert labels.tolist() == [[[0, 0], [0, 1]], [[1, 1], [0, 1]]]
     torch.testing.assert_close(weights, torch.tensor([0.75, 0.25]).view(2, 1, 1).expand(2, 2, 2))
 
 
 def test_published_quality_is_one_number_per_batch(logits):
-    weights = PixelPseudoLabels(0.968, batch_quality=True)(logits)[1]
+    _, weights, qualities = PixelPseudoLabels(0.968, batch_quality=True)(logits)
     torch.testing.assert_close(weights, torch.full((2, 2, 2), 0.5))
+    assert qualities.tolist() == [0.5, 0.5]
 
 
 def test_margins_have_no_weight_but_count_for_the_quality(logits):
     valid = torch.ones(2, 2, 2, dtype=torch.bool)
     valid[:, 0] = False
-    weights = PixelPseudoLabels(0.968)(logits, valid)[1]
+    _, weights, qualities = PixelPseudoLabels(0.968)(logits, valid)
+    assert qualities.tolist() == [0.75, 0.25]
     assert (weights[:, 0] == 0).all() and weights[0, 1].tolist() == [0.75, 0.75]
 
 

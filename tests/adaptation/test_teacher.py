@@ -94,3 +94,20 @@ def test_published_teachers_normalise_with_their_batch_and_keep_their_buffers():
     teacher.update(student, 1)
     assert torch.equal(teacher.model[1].running_mean, own) and not torch.equal(student[1].running_mean, own)
     assert not teacher.eval().model[1].training
+
+
+def test_buffers_follow_the_student_until_the_teacher_answers():
+    """Otherwise an evaluation during the burn-in would join moving weights with the statistics of the first ones."""
+    student = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2))
+    teacher, plain = EMATeacher(student, 0.5, batch_statistics=True), EMATeacher(student, 0.5)
+    for iteration in range(3):
+        student(5 + torch.randn(4, 1, 8, 8))
+        for each in (teacher, plain):
+            each.update(student, iteration, answers=False)
+        for own, other in zip(teacher.model.state_dict().values(), plain.model.state_dict().values(), strict=True):
+            assert torch.equal(own, other)
+    followed = teacher.model[1].running_mean.clone()
+    assert torch.equal(followed, student[1].running_mean) and followed.abs().max() > 0.1
+    student(torch.randn(4, 1, 8, 8))
+    teacher.update(student, 3)
+    assert torch.equal(teacher.model[1].running_mean, followed)

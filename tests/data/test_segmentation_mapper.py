@@ -4,10 +4,13 @@ import pytest
 import torch
 from PIL import Image
 
+import mic_det
 from mic_det.data.augmentation import ResizeToFit
 from mic_det.data.label_images import find_pairs, read_labels
 from mic_det.data.segmentation_mapper import SegmentationMapper, SegmentationTestMapper, valid_mask
+from mic_det.data.stream import StreamDataset
 from mic_det.errors import UserError
+from tests.conftest import REPOSITORY
 
 
 @pytest.mark.parametrize(
@@ -103,6 +106,41 @@ def test_margins_follow_the_resizing(record):
     np.random.seed(1)
     sample = mapper(num_classes=None, margins=(10, 0, 0, 0), size=(20, 15), crop_size=(15, 20))(record)
     assert not sample["valid"][:5].any() and sample["valid"][5:].all()
+
+
+def test_margins_that_leave_nothing_are_an_error_of_the_image(record):
+    for margins in ((20, 10, 0, 0), (0, 35, 0, 0), (0, 0, 0, 41), (0, 0, 39, 1)):
+        with pytest.raises(ValueError, match=rf"TARGET_MARGINS \({', '.join(map(str, margins))}\) leave nothing .* 40x30 pixels"):
+            mapper(num_classes=None, margins=margins)(record)
+    with pytest.raises(ValueError, match="leave nothing"):  # one row is left, which the smaller image does not have
+        mapper(num_classes=None, margins=(16, 13, 0, 0), size=(4, 3))(record)
+    assert valid_mask((10, 10), (3, 15, 0, 0)).sum() == 0  # -5 is no row to count from the end
+    stream = StreamDataset([record], mapper(num_classes=None, margins=(0, 30, 0, 0)))
+    with pytest.raises(UserError, match="TARGET_MARGINS .0, 30, 0, 0. leave nothing"):
+        stream[0, 0]
+
+
+def test_daformers_margins_are_the_published_rows_of_its_crops(tmp_path):
+    """A 512x512 crop of Cityscapes at half size has the frame's height: its first 15 and last 120 rows have no weight."""
+    cv2.imwrite(str(tmp_path / "i.png"), np.zeros((1024, 2048, 3), np.uint8))
+    target = SegmentationMapper(mic_det.load_config(REPOSITORY / "configs/gta2cs_seg_daformer.yaml"), labelled=False)
+    expected = torch.ones(512, 512, dtype=torch.bool)
+    expected[:15], expected[-120:] = False, False
+    for seed in range(4):
+        np.random.seed(seed)
+        valid = target({"file_name": str(tmp_path / "i.png"), "image_id": 0})["valid"]
+        assert torch.equal(valid, expected)
+
+
+@pytest.mark.parametrize("shape", [(1, 4000), (4000, 1), (1, 1), (2, 9000)])
+def test_a_fitted_image_keeps_a_pixel(shape):
+    image, labels = np.full((*shape, 3), 7, np.uint8), np.full(shape, 3, np.uint8)
+    transform = ResizeToFit((1024, 512)).get_transform(image)
+    fitted = transform.apply_image(image)
+    assert min(fitted.shape[:2]) >= 1 and max(fitted.shape[:2]) <= 1024 and (fitted == 7).all()
+    assert transform.apply_segmentation(labels).shape == fitted.shape[:2]
+    sample = SegmentationTestMapper((1024, 512), "RGB").prepare(image)
+    assert sample["image"].shape[1:] == fitted.shape[:2] and (sample["height"], sample["width"]) == shape
 
 
 def test_test_images_keep_their_size_for_the_result(record):

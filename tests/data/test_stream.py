@@ -64,6 +64,16 @@ def test_batches_that_cannot_be_divided_are_named(tiny_cfg, key, count, smallest
     check_batches(tiny_cfg("SOLVER.ACCUMULATE", 2), 1)
 
 
+@pytest.mark.parametrize(("source", "target"), [(2, 4), (4, 2), (4, 1)])
+def test_images_that_are_paired_must_be_as_many(tiny_seg_cfg, source, target):
+    sizes = ("SOLVER.IMS_PER_BATCH", source, "SOLVER.TARGET_IMS_PER_BATCH", target)
+    message = rf"SOLVER\.IMS_PER_BATCH is {source} and SOLVER\.TARGET_IMS_PER_BATCH {target}.*MODEL\.MIC\.MIX\.ENABLED False"
+    with pytest.raises(UserError, match=message):
+        check_batches(tiny_seg_cfg(*sizes), pairs=True)
+    check_batches(tiny_seg_cfg(*sizes))
+    check_batches(tiny_seg_cfg(*sizes, "DATASETS.TARGET", ()), pairs=True)
+
+
 def noisy(record):
     return {"file_name": record["file_name"], "noise": np.random.rand(), "torch": torch.rand(1).item()}
 

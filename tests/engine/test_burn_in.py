@@ -11,10 +11,12 @@ SCHEDULE = [*("MODEL.MIC.BURN_IN", 2, "SOLVER.CHECKPOINT_PERIOD", 2, "SOLVER.MAX
 
 
 @pytest.fixture
-def run(tiny_cfg, tmp_path):
+def run(tiny_cfg, tiny_seg_cfg, tmp_path):
     def run(name, folder, resume=False, *overrides):
         (tmp_path / folder).mkdir(exist_ok=True)
-        cfg = tiny_cfg(*SCHEDULE, "OUTPUT_DIR", str(tmp_path / folder), "DATASETS.TEST", (), *overrides, name=name)
+        cfg = (tiny_seg_cfg if "_seg_" in name else tiny_cfg)(
+            *SCHEDULE, "OUTPUT_DIR", str(tmp_path / folder), "DATASETS.TEST", (), *overrides, name=name
+        )
         trainer = AdaptationTrainer(cfg)
         if resume:
             trainer.resume()
@@ -31,11 +33,28 @@ def test_a_shared_burn_in_changes_no_bit(run, tmp_path, name):
     burn_in.share(tmp_path / "source_only", tmp_path / "shared", 2)
     shared = run(name, "shared", True)
     assert shared.start_iter == 2
-    for key, value in whole.core.state_dict().items():
-        assert torch.equal(value, shared.core.state_dict()[key]), key
+    assert_equal(whole, shared)
     assert [group["lr"] for group in whole.optimizers["optimizer"].param_groups] == [
         group["lr"] for group in shared.optimizers["optimizer"].param_groups
     ]
+
+
+def assert_equal(one, other):
+    for key, value in one.core.state_dict().items():
+        assert torch.equal(value, other.core.state_dict()[key]), key
+
+
+def test_statistics_of_teachers_follow_the_student_until_adaptation_begins(run, tmp_path):
+    """Without a target, a teacher that would use its batches' statistics is the plain one; with one, the burn-in is shared."""
+    norm, own = ("MODEL.SEM_SEG_HEAD.NORM", "BN"), ("MODEL.MIC.TEACHER.BATCH_STATISTICS", True)
+    alone = run("toycity_seg_source_only", "source_only", False, *norm, *own)
+    assert_equal(run("toycity_seg_source_only", "plain", False, *norm), alone)
+    whole = run("toycity_seg_mic_daformer", "whole", False, *norm, *own)
+    burn_in.share(tmp_path / "source_only", tmp_path / "shared", 2)
+    assert_equal(whole, run("toycity_seg_mic_daformer", "shared", True, *norm, *own))
+    student, teacher = whole.core.student.sem_seg_head.fuse.norm, whole.core.teacher.model.sem_seg_head.fuse.norm
+    # The update before the second step of the burn-in copied one batch; then came two batches of its own.
+    assert teacher.num_batches_tracked == 1 + 2 and not torch.equal(teacher.running_mean, student.running_mean)
 
 
 def test_missing_classifiers_after_the_burn_in_are_an_error(run, tmp_path):

@@ -93,7 +93,7 @@ def test_segmentation_resumes_exactly(toycity, tmp_path):
     """With everything that has a state of its own: discriminator, second teacher, ImageNet features, published teacher."""
     own = [
         *("MODEL.MIC.ADVERSARIAL.WEIGHT", 0.01, "MODEL.MIC.MASK.TEACHER_ALPHA", 0.5, "MODEL.MIC.FEATURE_DISTANCE.WEIGHT", 0.01),
-        *("MODEL.MIC.REFERENCE.TEACHER_BATCH_STATISTICS", True, "MODEL.SEM_SEG_HEAD.NORM", "BN", "MODEL.MIC.BURN_IN", 1),
+        *("MODEL.MIC.TEACHER.BATCH_STATISTICS", True, "MODEL.SEM_SEG_HEAD.NORM", "BN", "MODEL.MIC.BURN_IN", 1),
         *("MODEL.MIC.TEACHER.RAMP", True, "DATASETS.TEST", (), "SOLVER.MAX_ITER", 5),
     ]
     command = [REPOSITORY / "tools/train_net.py", "--config-file", REPOSITORY / "configs/toycity_seg_mic_daformer.yaml"]

@@ -22,7 +22,14 @@ SMALL = [
     *("DATASETS.TRAIN", ("toycity_synthetic_train",), "DATASETS.TEST", ("toycity_seg_val",), "MODEL.WEIGHTS", ""),
     *("INPUT.SEM_SEG.SOURCE_SIZE", (), "INPUT.SEM_SEG.TARGET_SIZE", (), "INPUT.SEM_SEG.TEST_SIZE", ()),
     *("MODEL.MIT.VARIANT", "b0", "MODEL.RESNETS.DEPTH", 50, "MODEL.HRDA.DETAIL_CROP", (32, 64), "MODEL.MIC.MASK.BLOCK_SIZE", 8),
-    *("MODEL.LANGUAGE_HEAD.TEXT_BANK", "random", "MODEL.SEM_SEG_HEAD.CONVS_DIM", 32),
+    *(
+        "INPUT.SEM_SEG.TARGET_MARGINS",
+        (2, 15, 2, 2),
+        "MODEL.LANGUAGE_HEAD.TEXT_BANK",
+        "random",
+        "MODEL.SEM_SEG_HEAD.CONVS_DIM",
+        32,
+    ),
     *("MODEL.MIC.PSEUDO_LABELS.THRESHOLD", 0.06, "SOLVER.WARMUP_ITERS", 0, "SOLVER.BASE_LR", 0.01),
 ]
 METHODS = [
@@ -97,11 +104,14 @@ def test_the_source_only_run_equals_the_burn_in(tiny_seg_cfg):
 
 
 def test_published_teachers_use_batch_statistics_again_after_an_evaluation(tiny_seg_cfg):
-    cfg = tiny_seg_cfg("MODEL.MIC.REFERENCE.TEACHER_BATCH_STATISTICS", True, "MODEL.SEM_SEG_HEAD.NORM", "BN")
+    cfg = tiny_seg_cfg("MODEL.MIC.TEACHER.BATCH_STATISTICS", True, "MODEL.SEM_SEG_HEAD.NORM", "BN")
     trainer = AdaptationTrainer(cfg)
     evaluate(trainer.task, cfg, trainer.core, 1)
-    assert trainer.core.teacher.model.sem_seg_head.fuse.norm.training
-    assert not trainer.core.teacher.model.sem_seg_head.dropout.training
+    before = trainer.core.teacher.model.sem_seg_head.fuse.norm.running_mean.clone()
+    segmentation_pictures.lessons(cfg, trainer.core, count=1)
+    head = trainer.core.teacher.model.sem_seg_head
+    assert head.fuse.norm.training and not head.dropout.training
+    assert torch.equal(head.fuse.norm.running_mean, before)  # pictures are no training
 
 
 def test_pictures_show_truth_lessons_and_confusion(tiny_seg_cfg, tmp_path):
@@ -143,6 +153,9 @@ def test_a_step_is_taken_apart(tiny_seg_cfg):
         (("DATASETS.RARE_CLASSES.MIN_PIXELS", 8000), "MIN_PIXELS: no image has more than 8000 pixels"),
         (("DATASETS.TARGET", ("toycity_seg_tran",)), "Did you mean 'toycity_seg_train'"),
         (("MODEL.META_ARCHITECTURE", "EncoderDecoder"), "'EncoderDecoder' cannot adapt"),
+        (("SOLVER.TARGET_IMS_PER_BATCH", 4, "MODEL.MIC.BURN_IN", 5), "IMS_PER_BATCH is 2 and SOLVER.TARGET_IMS_PER_BATCH 4"),
+        (("INPUT.SEM_SEG.TARGET_MARGINS", (40, 24, 0, 0)), "MARGINS .40, 24, 0, 0. leave nothing of an image of 128x64 pixels"),
+        (("INPUT.SEM_SEG.TARGET_MARGINS", (0, 0, 500, 0)), "MARGINS .0, 0, 500, 0. leave nothing"),
     ],
 )
 def test_wrong_runs_fail_before_training(tiny_seg_cfg, overrides, message):

@@ -14,7 +14,7 @@ from mic_det.checkpoint.weights import load_weights
 from mic_det.errors import UserError
 from tests.conftest import REPOSITORY
 
-PUBLISHED = ("MODEL.MIC.REFERENCE.TEACHER_BATCH_STATISTICS", True, "MODEL.MIC.REFERENCE.WEIGHT_IN_ASCENT_ONLY", True)
+PUBLISHED = ("MODEL.MIC.TEACHER.BATCH_STATISTICS", True, "MODEL.MIC.REFERENCE.WEIGHT_IN_ASCENT_ONLY", True)
 PLAIN = ("MODEL.MIC.MASK.RATIO", 0.0, "MODEL.MIC.AUGMENT.JITTER", 0.0)
 
 

@@ -188,7 +188,10 @@ def test_prediction_fuses_details_of_overlapping_windows(overlap):
     model.output = "att"
     shown = (up(attention, (16, 16)) * fused.softmax(1)).sum(1, keepdim=True)
     torch.testing.assert_close(model.predict(images), up(shown, size))
-    assert model([{"image": images[0]}])[0]["sem_seg"].shape == (1, *size)
+    sample = [{"image": images[0], "height": 100, "width": 70}]
+    torch.testing.assert_close(model(sample)[0]["sem_seg"], up(up(shown, size), (100, 70))[0])
+    model.output = "fused"
+    torch.testing.assert_close(model(sample)[0]["sem_seg"], up(up(fused, size), (100, 70)).softmax(1)[0])
 
 
 def test_sizes_that_fit_no_grid_are_padded():

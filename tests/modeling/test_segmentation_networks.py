@@ -1,5 +1,9 @@
 """Encoders and decoders of segmentation against published counts, shapes and independent computations."""
 
+import itertools
+
+import cv2
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -214,3 +218,47 @@ def test_windows_and_flips_change_nothing_for_a_pointwise_network():
     for arguments in ({"window": (8, 8), "window_stride": (4, 4)}, {"flip": True}, {"window": (50, 8), "window_stride": (4, 4)}):
         for batch in (0, 1, 3):
             torch.testing.assert_close(network(window_batch=batch, **arguments)([sample])[0]["sem_seg"], whole)
+
+
+class Edges(nn.Module):
+    """A decoder that sees neighbours and knows left from right."""
+
+    stride = 1
+
+    def __init__(self, seed):
+        super().__init__()
+        self.weight = torch.randn(4, 3, 3, 3, generator=torch.Generator().manual_seed(seed))
+
+    def forward(self, features):
+        return F.conv2d(features["image"], self.weight, padding=1)
+
+
+@pytest.mark.parametrize("decoder", ["plain", "mean"])
+@pytest.mark.parametrize("flip", [False, True])
+def test_scores_are_the_mean_of_probabilities_of_resized_mean_logits(flip, decoder):
+    """By numpy and OpenCV: logits are averaged over windows and resized, probabilities over the mirror image and decoders."""
+    heads = [Edges(0), Edges(1)]
+    model = EncoderDecoder(
+        *(Identity(), heads[0], [1.0] * 3, [2.0] * 3, heads[1]),
+        **{"window": (8, 8), "window_stride": (4, 4), "flip": flip, "test_decoder": decoder},
+    ).eval()
+    image = torch.randint(0, 6, (3, 10, 18), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    padded = F.pad((image - 1.0) / 2.0, (0, 2, 0, 2))  # to multiples of 4
+
+    def answer(head, mirrored):
+        total, count = torch.zeros(4, 12, 20), torch.zeros(12, 20)
+        for top, left in itertools.product((0, 4), (0, 4, 8, 12)):
+            box = (slice(top, top + 8), slice(left, left + 8))
+            seen = padded.flip(2) if mirrored else padded
+            total[(slice(None), *box)] += head({"image": seen[(slice(None), *box)][None]})[0]
+            count[box] += 1
+        logits = (total / count).flip(2) if mirrored else total / count
+        logits = logits[:, :10, :18].permute(1, 2, 0).numpy()
+        raised = np.exp(cv2.resize(logits, (50, 33), interpolation=cv2.INTER_LINEAR))
+        return raised / raised.sum(axis=2, keepdims=True)
+
+    chosen = heads if decoder == "mean" else heads[:1]
+    expected = np.mean([answer(*pair) for pair in itertools.product(chosen, (False, True) if flip else (False,))], axis=0)
+    with torch.no_grad():
+        found = model([{"image": image, "height": 33, "width": 50}])[0]["sem_seg"]
+    np.testing.assert_allclose(found.permute(1, 2, 0).numpy(), expected, atol=2e-5)

@@ -73,7 +73,7 @@ def test_names_of_all_losses(tiny_seg_cfg, batch):
         *("loss_seg", "loss_seg_detail", "loss_seg_mix", "loss_seg_detail_mix", "loss_seg_mask", "loss_seg_detail_mask"),
         *("loss_feature_distance", "loss_adversarial", "loss_discriminator", "loss_entropy"),
     }
-    assert set(model.diagnostics) == {"pseudo_quality", "pseudo_largest_share", "masked_fraction"}
+    assert set(model.diagnostics) == {"pseudo_quality", "pseudo_weight", "pseudo_largest_share", "masked_fraction"}
     names = {name.split(".")[0] for name in model.state_dict()}
     assert names == {"student", "teacher", "feature_distance", "discriminator"}
 
@@ -129,6 +129,35 @@ def test_masked_mixed_images_are_the_mix_itself(tiny_seg_cfg, batch):
     assert set(model(AdaptationBatch(batch.source))) == {"loss_seg"}
 
 
+@pytest.mark.parametrize("published", [False, True])
+def test_the_published_masked_mix_is_augmented_twice(tiny_seg_cfg, batch, published):
+    """Both augmentations add 1: the masked view then has 1 on the mix, or 2 where it starts from the augmented one."""
+    switch = ("MODEL.MIC.REFERENCE.MASK_AUGMENTED_MIX", published)
+    model = build(tiny_seg_cfg("MODEL.MIC.MASK.IMAGES", "source_and_mixed", "MODEL.MIC.MASK.RATIO", 0.0, *switch))
+    model.augment = model.consistency.augment = lambda images: images + 1
+    mixed, seen = [], {}
+    model.mix = lambda source, target: mixed.append(target) or target
+    model.mixed_losses = lambda images, *_: seen.update(mixed=images) or {}
+    model.masked_losses = lambda view, labels, weights, suffix: seen.update({f"masked{suffix}": view}) or {}
+    model(batch)
+    torch.testing.assert_close(seen["mixed"], mixed[0][0] + 1)
+    torch.testing.assert_close(seen["masked"], mixed[0][0] + (2 if published else 1))
+    torch.testing.assert_close(seen["masked_source"], model.student.preprocess_image(batch.source).tensor + 1)
+
+
+@pytest.mark.parametrize("mode", ["both", "halves"])
+def test_both_domains_are_masked_whatever_their_numbers(tiny_seg_cfg, mode):
+    """Without ClassMix nothing is paired, and 3 source and 2 target images can be masked together."""
+    model = build(tiny_seg_cfg("MODEL.MIC.MASK.IMAGES", mode, "MODEL.MIC.MIX.ENABLED", False, "MODEL.MIC.MASK.RATIO", 0.0))
+    seen = {}
+    model.masked_losses = lambda view, labels, weights, _: seen.update(labels=labels, weights=weights) or {}
+    unequal = AdaptationBatch(samples(3, True, 0), samples(2, False, 1))
+    model(unequal)
+    own = {"both": 3, "halves": 2}[mode]
+    assert len(seen["labels"]) == {"both": 5, "halves": 3}[mode] and (seen["weights"][:own] == 1).all()
+    assert torch.equal(seen["labels"][:own], model.student.labels(unequal.source)[:own])
+
+
 def test_masks_can_have_their_own_teacher_and_threshold(tiny_seg_cfg, batch):
     """No EMA (alpha 0: the student itself) and no confidence weight, the ablations of table 7."""
     model = build(tiny_seg_cfg("MODEL.MIC.MASK.TEACHER_ALPHA", 0.0, "MODEL.MIC.MASK.THRESHOLD", 0.0))
@@ -150,7 +179,22 @@ def test_margins_reach_mixed_and_masked_weights(tiny_seg_cfg, batch):
     for sample in batch.target:
         sample["valid"] = torch.zeros(64, 128, dtype=torch.bool)
     model = build(tiny_seg_cfg())
-    assert float(model(batch)["loss_seg_mask"]) == 0 and model.diagnostics["pseudo_quality"] == 0
+    assert float(model(batch)["loss_seg_mask"]) == 0 and model.diagnostics["pseudo_weight"] == 0
+
+
+def test_the_quality_that_is_logged_knows_no_margins(tiny_seg_cfg, batch):
+    model = build(tiny_seg_cfg())
+    model(batch)
+    quality = float(model.diagnostics["pseudo_quality"])
+    confidence = model.teacher_logits(model.teacher, model.student.preprocess_image(batch.target).tensor).softmax(1).amax(1)
+    assert quality == pytest.approx(float((confidence >= model.pseudo_labels.threshold).float().mean())) and quality > 0
+    assert float(model.diagnostics["pseudo_weight"]) == pytest.approx(quality)
+    for sample in batch.target:
+        sample["valid"] = torch.zeros(64, 128, dtype=torch.bool)
+        sample["valid"][:, :32] = True
+    model(batch)
+    assert float(model.diagnostics["pseudo_quality"]) == pytest.approx(quality)
+    assert float(model.diagnostics["pseudo_weight"]) == pytest.approx(quality / 4)
 
 
 def test_the_published_loss_weight_leaves_out_the_details(tiny_seg_cfg, batch):

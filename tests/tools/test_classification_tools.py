@@ -28,7 +28,7 @@ def options(run):
 
 def test_a_run_resumes_exactly(run, tmp_path):
     """With an ascent, a discriminator and the published teacher's own statistics."""
-    published = ("MODEL.MIC.REFERENCE.TEACHER_BATCH_STATISTICS", True, "MODEL.MIC.BURN_IN", 1, "SOLVER.CHECKPOINT_PERIOD", 3)
+    published = ("MODEL.MIC.TEACHER.BATCH_STATISTICS", True, "MODEL.MIC.BURN_IN", 1, "SOLVER.CHECKPOINT_PERIOD", 3)
     command = (REPOSITORY / "tools/train_net.py", *COMMON, "--resume", *SHORT, *published)
     run_script(*command, "OUTPUT_DIR", tmp_path)
     whole = files.load(tmp_path / "model_final.pth")

@@ -51,10 +51,10 @@ class AdaptingModel(nn.Module):
     def teachers(self):
         return [self.teacher]
 
-    def update_teacher(self, iteration):
-        """Step 1 of an iteration: the teachers move towards the student."""
+    def update_teacher(self, iteration, adapts=True):
+        """Step 1 of an iteration, which learns from the target if it `adapts`: the teachers move towards the student."""
         for teacher in self.teachers():
-            teacher.update(self.student, iteration)
+            teacher.update(self.student, iteration, adapts and self.uses_pseudo_labels)
 
     def start_from_student(self):
         """Take over the student's weights, which were just loaded, wherever training begins with a copy of them."""

@@ -113,8 +113,8 @@ class MaskedConsistencyClassifier(AdaptingModel):
     def trained_modules(self):
         return [self.student] if self.alignment is None else [self.student, self.alignment]
 
-    def update_teacher(self, iteration):
-        super().update_teacher(iteration)
+    def update_teacher(self, iteration, adapts=True):
+        super().update_teacher(iteration, adapts)
         if self.alignment is not None:
             self.reversal = self.alignment.reversal_strength(max(iteration - self.burn_in, 0))
 

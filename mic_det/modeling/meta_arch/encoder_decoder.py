@@ -71,7 +71,7 @@ class EncoderDecoder(nn.Module):
             mean_over_ignored: see `pixel_cross_entropy`.
             window, window_stride: (height, width) of sliding-window inference in pixels; None for the whole image.
             window_batch: windows predicted at once; 0 is all, which is fastest and takes most memory.
-            flip: also predict the mirrored image and average.
+            flip: also predict the mirrored image and average the probabilities.
             test_decoder: evaluation takes the "plain" decoder, the "language" decoder or the "mean" of their probabilities.
         """
         super().__init__()
@@ -165,20 +165,26 @@ class EncoderDecoder(nn.Module):
         ]
 
     def scores(self, image, size, sample):
-        """Class probabilities KxHxW at the sample's original size; `size` is the image without padding."""
-        probabilities = self.probabilities(image)
-        if self.flip:
-            probabilities = (probabilities + self.probabilities(image.flip(3)).flip(3)) / 2
-        probabilities = probabilities[..., : size[0], : size[1]]
-        return resize(probabilities, (sample.get("height", size[0]), sample.get("width", size[1])))[0]
+        """Class probabilities KxHxW at the sample's original size; `size` is the image without padding.
 
-    def probabilities(self, image):
-        """Class probabilities of a normalised image, the mean over `test_heads`."""
-        found = [self.logits(image, head).softmax(dim=1) for head in self.test_heads]
-        return found[0] if len(found) == 1 else torch.stack(found).mean(dim=0)
+        As published, windows average logits, which are resized to the original size and only there become probabilities. The
+        image with its mirror image, and the `test_heads`, average these probabilities.
+        """
+        original = sample.get("height", size[0]), sample.get("width", size[1])
+        found = []
+        for head in self.test_heads:
+            logits = [self.logits(image, head)]
+            if self.flip:
+                logits.append(self.logits(image.flip(3), head).flip(3))
+            found += [self.probabilities(resize(each[..., : size[0], : size[1]], original)) for each in logits]
+        return (found[0] if len(found) == 1 else torch.stack(found).mean(dim=0))[0]
+
+    def probabilities(self, logits):
+        """What evaluation gives for logits NxKxHxW."""
+        return logits.softmax(dim=1)
 
     def logits(self, image, head):
-        """What a decoder says of the whole image, at once or by windows."""
+        """What a decoder says of the whole image, at once or by windows, whose mean it is where they overlap."""
         if self.window is None:
             return self.predict(image, head)
         network = partial(self.predict, head=head)

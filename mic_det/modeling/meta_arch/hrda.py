@@ -175,9 +175,9 @@ class HRDA(EncoderDecoder):
         step = [side // 2 if self.overlap else side for side in self.detail_crop]
         return slide(lambda crops: head(self.backbone(crops)), images, self.detail_crop, step, self.stride, self.window_batch)
 
-    def probabilities(self, image):
+    def probabilities(self, logits):
         """Class probabilities, or the attention as it is."""
-        return self.logits(image, self.sem_seg_head) if self.output == "att" else super().probabilities(image)
+        return logits if self.output == "att" else super().probabilities(logits)
 
 
 def scaled(box, factor, size=None):

@@ -37,8 +37,9 @@ class MaskedConsistencySegmentor(AdaptingModel):
     evaluation it takes detectron2's list of dicts and returns `inference_model`'s "sem_seg".
 
     Attributes:
-        diagnostics: what the last step saw, as numbers or 0-dim tensors: quality of the pseudo-labels, shares of the
-            most frequent one and of pasted and removed pixels. The trainer averages and logs them.
+        diagnostics: what the last step saw, as numbers or 0-dim tensors: quality of the pseudo-labels, their mean weight,
+            which is 0 in margins, and shares of the most frequent one and of removed pixels. The trainer averages and logs
+            them.
     """
 
     @configurable
@@ -53,6 +54,7 @@ class MaskedConsistencySegmentor(AdaptingModel):
         masked_images="target",
         mask_teacher=None,
         mask_pseudo_labels=None,
+        masks_augmented_mix=False,
         detail_unweighted=False,
         feature_distance=None,
         discriminator=None,
@@ -72,6 +74,7 @@ class MaskedConsistencySegmentor(AdaptingModel):
                 both, which takes no longer than one domain (published for ACDC and Dark Zurich), the "mixed" ones, in which
                 pasted classes keep true labels, or "source_and_mixed" in one pass each (LC-MSM).
             mask_teacher, mask_pseudo_labels: own EMATeacher and PixelPseudoLabels of the masked images; None for the same.
+            masks_augmented_mix: masked mixed images start from the augmented ones (published).
             detail_unweighted: the consistency's loss weight leaves out HRDA's detail loss (published).
             feature_distance: FeatureDistance; None turns it off.
             discriminator: OutputDiscriminator; None turns adversarial adaptation off.
@@ -98,6 +101,7 @@ class MaskedConsistencySegmentor(AdaptingModel):
         self.mixing, self.augment = mixing, augment
         self.consistency, self.masked_images = consistency, masked_images
         self.mask_teacher, self.mask_pseudo_labels = mask_teacher, mask_pseudo_labels
+        self.masks_augmented_mix = masks_augmented_mix
         self.detail_unweighted = detail_unweighted
         self.feature_distance = feature_distance
         self.discriminator = discriminator
@@ -115,7 +119,7 @@ class MaskedConsistencySegmentor(AdaptingModel):
         augment, masks = PhotometricAugmentation(cfg), mic.LOSS_WEIGHT > 0
         own_alpha, own_threshold = masks and mic.MASK.TEACHER_ALPHA >= 0, masks and mic.MASK.THRESHOLD >= 0
         own_labels = PixelPseudoLabels(mic.MASK.THRESHOLD, reference.BATCH_QUALITY) if own_threshold else None
-        own_teacher = (mic.MASK.TEACHER_ALPHA, mic.TEACHER.RAMP, reference.TEACHER_BATCH_STATISTICS, SHARED)
+        own_teacher = (mic.MASK.TEACHER_ALPHA, mic.TEACHER.RAMP, mic.TEACHER.BATCH_STATISTICS, SHARED)
         with user_errors("MODEL.MIC"):
             return {
                 "student": student,
@@ -127,6 +131,7 @@ class MaskedConsistencySegmentor(AdaptingModel):
                 "masked_images": mic.MASK.IMAGES,
                 "mask_teacher": EMATeacher(student, *own_teacher) if own_alpha else None,
                 "mask_pseudo_labels": own_labels,
+                "masks_augmented_mix": reference.MASK_AUGMENTED_MIX,
                 "detail_unweighted": reference.MASK_WEIGHT_WITHOUT_DETAIL,
                 "feature_distance": FeatureDistance(cfg, student.backbone) if mic.FEATURE_DISTANCE.WEIGHT > 0 else None,
                 "discriminator": OutputDiscriminator(cfg) if mic.ADVERSARIAL.WEIGHT > 0 else None,
@@ -174,12 +179,15 @@ class MaskedConsistencySegmentor(AdaptingModel):
         passes, target, mixed = self.masked_source_pass(source), None, None
         if self.uses_pseudo_labels:
             logits = self.teacher_logits(self.teacher, images)
-            target = images, *self.pseudo_labels(logits, valid)
-            self.diagnostics["pseudo_quality"] = target[2].mean()
-            self.diagnostics["pseudo_largest_share"] = class_shares(target[1], logits.shape[1]).max()
+            labels, weights, qualities = self.pseudo_labels(logits, valid)
+            target = images, labels, weights
+            self.diagnostics["pseudo_quality"], self.diagnostics["pseudo_weight"] = qualities.mean(), weights.mean()
+            self.diagnostics["pseudo_largest_share"] = class_shares(labels, logits.shape[1]).max()
         if self.mixing is not None:
             mixed = self.mix(source, target)
-            passes.append(self.mixed_pass(mixed))
+            augmented = self.augmented(mixed)
+            passes.append(partial(self.mixed_losses, *augmented))
+            mixed = augmented if self.masks_augmented_mix else mixed
         if self.masks_mixed:
             passes.append(self.masked_pass(*mixed))
         if self.masks_target:
@@ -204,11 +212,10 @@ class MaskedConsistencySegmentor(AdaptingModel):
         """ClassMix of labelled and pseudo-labelled images: (images, labels, weights)."""
         return self.mixing((*source, torch.ones_like(target[2])), target)
 
-    def mixed_pass(self, mixed):
-        """Mixed images after colour jitter and blur."""
+    def augmented(self, mixed):
+        """Mixed (images, labels, weights) after colour jitter and blur."""
         images, labels, weights = mixed
-        images = self.augment(images) if self.augment is not None else images
-        return partial(self.mixed_losses, images, labels, weights)
+        return self.augment(images) if self.augment is not None else images, labels, weights
 
     def mixed_losses(self, images, labels, weights):
         losses = self.student.losses(self.student.observe(images), labels, weights)
@@ -262,7 +269,8 @@ class MaskedConsistencySegmentor(AdaptingModel):
         if self.mask_teacher is None and self.mask_pseudo_labels is None:
             return target
         logits = self.teacher_logits(self.mask_teacher or self.teacher, target[0])
-        return (target[0], *(self.mask_pseudo_labels or self.pseudo_labels)(logits, valid))
+        labels, weights, _ = (self.mask_pseudo_labels or self.pseudo_labels)(logits, valid)
+        return target[0], labels, weights
 
     def valid_pixels(self, samples):
         """Bool NxHxW from the samples' "valid" masks (HxW), or None where the dataset has no margins."""
