@@ -37,7 +37,7 @@ class DetectionTask(Task):
         return DatasetMapper(cfg, is_train=False)
 
     def evaluator(self, cfg, dataset, folder=None):
-        return BoxEvaluator(dataset, folder, cfg.TEST.VOC_METRICS)
+        return BoxEvaluator(dataset, folder, cfg.TEST.VOC_METRICS, cfg.TEST.DETECTIONS_PER_IMAGE)
 
     def gallery(self, cfg, model, path, source=None, truth=None, count=24):
         return write_gallery(cfg, model, path, source, truth, count)
