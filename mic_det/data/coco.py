@@ -20,7 +20,7 @@ GZIP = b"\x1f\x8b"  # first bytes of a file
 
 
 def read_json(path, what, cure=""):
-    """Parse a JSON file, which may be compressed by gzip; raise UserError that begins with `what` when it is missing or broken."""
+    """Parse a JSON file, plain or gzip; raise UserError that begins with `what` when it is missing or broken."""
     try:
         data = Path(path).read_bytes()
         return json.loads(gzip.decompress(data) if data.startswith(GZIP) else data)

@@ -57,6 +57,10 @@ Box = Annotated[list[Number], Field(min_length=4, max_length=4)]
 Flag = Annotated[int, BeforeValidator(flag), Field(ge=0, le=1)]
 
 
+class NoLabels(UserError):
+    """A file that has images alone, where labels are needed."""
+
+
 class Category(TypedDict):
     id: Id
     name: Text
@@ -134,13 +138,14 @@ def check_structure(content: Any, where: str, labelled: bool) -> dict:
         labelled: with categories and annotations; otherwise they are not even looked at.
 
     Raises:
+        NoLabels: when there are no annotations.
         UserError: that lists all faults.
     """
     if not isinstance(content, dict) or not content.get("images"):
         hint = " It holds COCO results: detections, no annotations." if is_results(content) else ""
         raise UserError(f"{where} lists no images: it must be a COCO dictionary with images, annotations and categories.{hint}")
     if labelled and content.get("annotations") is None:
-        raise UserError(f"{where} has no annotations: it can serve as DATASETS.TARGET, not for training or evaluation.")
+        raise NoLabels(f"{where} has no annotations: it can serve as DATASETS.TARGET, not for training or evaluation.")
     try:
         found = STRUCTURE[labelled].validate_python(content)
     except ValidationError as error:
