@@ -41,8 +41,9 @@ def main():
     parser.add_argument("--declare", action="append", default=[], metavar="YAML", help="file of datasets to declare first")
     parser.add_argument("--decode", action="store_true", help="decode every image, not only its header")
     parser.add_argument("--output", type=Path, default=Path("output/check"), help="folder of the contact sheets")
+    parser.add_argument("--options", nargs="+", default=[], metavar="KEY VALUE", help="overrides of the config, as in training")
     args = parser.parse_args()
-    cfg = open_config(args.config_file, ["DATASETS.DECLARE", args.declare] if args.declare else [])
+    cfg = open_config(args.config_file, [*(["DATASETS.DECLARE", args.declare] if args.declare else []), *args.options])
     if not args.names and not args.config_file:
         raise UserError("Nothing to check: give dataset names or --config-file.")
     check_run = (lambda: task_of(cfg).check_datasets(cfg)) if args.config_file else None

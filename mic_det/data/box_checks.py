@@ -3,7 +3,7 @@
 from mic_det.data.faults import Faults
 
 TOLERANCE = 1  # pixels that a box may be beyond the image's border
-MOST = 0.5  # share of boxes
+MOST, ALMOST_ALL = 0.5, 0.9  # shares of the boxes
 
 
 def is_outside(box: list[float], height: int, width: int) -> bool:
@@ -32,28 +32,37 @@ def odd_boxes(content: dict) -> Faults:
         if key in seen:
             faults.add("duplicated box", example)
         seen.add(key)
-    faults.merge(other_format(content, faults.counts["box partly outside the image"]))
+    faults.merge(other_format(content["annotations"], sizes))
     return faults
 
 
-def other_format(content: dict, outside: int) -> Faults:
+def other_format(annotations: list[dict], sizes: dict) -> Faults:
     """A fault when most boxes look as if they held two corners, or shares of the image.
 
     Args:
-        outside: how many boxes are partly outside their image.
+        sizes: {image id: (height, width)}, None where they are not known.
     """
-    faults, boxes = Faults(), [item["bbox"] for item in content["annotations"]]
+    faults, boxes = Faults(), [item["bbox"] for item in annotations]
     relative = sum(max(box) <= 1 for box in boxes)
-    # The second corner is always beyond the first; few objects are larger than their distance from the image's corner.
-    corners = sum(w > x and h > y for x, y, w, h in boxes)
+    corners = sum(like_corners(item["bbox"], *sizes[item["image_id"]]) for item in annotations)
+    beyond = sum(reaches_beyond(item["bbox"], *sizes[item["image_id"]]) for item in annotations)
     if relative > MOST * len(boxes):
-        kind, count = (
-            "box that seems to hold shares of the image, not pixels: COCO's boxes are x, y, width, height in pixels",
-            relative,
-        )
-    elif outside > MOST * len(boxes) and corners > 0.9 * len(boxes):
-        kind, count = "box that seems to hold two corners (XYXY): COCO's boxes are x, y, width, height", corners
+        kind, count = "box that seems to hold shares of the image, while COCO's are x, y, width and height in pixels", relative
+    elif beyond > MOST * len(boxes) and corners > ALMOST_ALL * len(boxes):
+        kind, count = "box that seems to hold two corners (XYXY), while COCO's are x, y, width and height", corners
     else:
         return faults
     faults.counts[kind], faults.examples[kind] = count, f"{boxes[0]}"
     return faults
+
+
+def like_corners(box: list[float], height: int | None, width: int | None) -> bool:
+    """Whether x, y and w, h could be two corners in the image, the second beyond the first."""
+    x, y, w, h = box
+    return None not in (height, width) and 0 <= x < w <= width + TOLERANCE and 0 <= y < h <= height + TOLERANCE
+
+
+def reaches_beyond(box: list[float], height: int | None, width: int | None) -> bool:
+    """Whether an XYWH box ends beyond the image's right or lower border, as two corners read as XYWH often do."""
+    x, y, w, h = box
+    return None not in (height, width) and (x + w > width + TOLERANCE or y + h > height + TOLERANCE)

@@ -151,15 +151,13 @@ def check_names(names, decode=False, cfg=None, check_run=None):
         cfg: config with further datasets in DATASETS.TRAIN, TARGET and TEST, and with the way to read images.
         check_run: () -> None, what training with `cfg` checks first; it raises UserError.
     """
-    used = dict.fromkeys(names)
-    if cfg is not None:
-        labelled = dict.fromkeys((*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST), True)
-        used = labelled | dict.fromkeys(cfg.DATASETS.TARGET, False) | used | labelled
+    train, target, test = (cfg.DATASETS.TRAIN, cfg.DATASETS.TARGET, cfg.DATASETS.TEST) if cfg is not None else ((), (), ())
+    labelled = dict.fromkeys(names) | dict.fromkeys(target, False) | dict.fromkeys((*train, *test), True)
     checks, failures = [], []
-    for name, labelled in used.items():
+    for name in dict.fromkeys((*train, *target, *test, *names)):
         try:
-            checks.append(check_dataset(name, labelled, reader(cfg), decode))
-            if labelled is None and checks[-1].classes and not checks[-1].objects:
+            checks.append(check_dataset(name, labelled[name], reader(cfg), decode))
+            if labelled[name] is None and checks[-1].classes and not checks[-1].objects:
                 failures.append(f"{name}: it has no usable object.")
         except UserError as error:
             failures.append(str(error))

@@ -51,7 +51,7 @@ def flag(value: Any) -> Any:
 
 Id = Annotated[Any, PlainValidator(identifier)]
 Text = Annotated[str, Field(min_length=1), AfterValidator(readable)]
-Side = Annotated[int | None, BeforeValidator(number), Field(gt=0, le=LARGEST)]
+Side = Annotated[int, BeforeValidator(number), Field(gt=0, le=LARGEST)] | None
 Number = Annotated[float, Field(strict=True, ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
 Box = Annotated[list[Number], Field(min_length=4, max_length=4)]
 Flag = Annotated[int, BeforeValidator(flag), Field(ge=0, le=1)]

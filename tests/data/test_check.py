@@ -121,7 +121,7 @@ CASES = {  # edit of the COCO file -> what training, as TRAIN, TARGET and TEST, 
     "null annotations": (lambda content: content.update(annotations=None), "no annotations", None, "no annotations"),
     "no objects": (no_objects, "annotated object", None, "no object to evaluate on"),
     "crowds alone": (crowds_alone, "annotated object", None, "no object to evaluate on"),
-    "other classes": (lambda content: content["categories"].pop(), "7 classes", None, "must be the same|has the classes"),
+    "other classes": (lambda content: content["categories"].pop(), "has the classes", None, "must be the same|has the classes"),
     "no images": (lambda content: content.update(images=[]), "lists no images", "lists no images", "lists no images"),
     "no file": (lambda content: [image.update(file_name="x") for image in content["images"]], *["None of the|stands for"] * 3),
 }
