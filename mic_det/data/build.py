@@ -52,7 +52,7 @@ def check_files(records, name, read=read_image):
     """Warn about images that do not exist; raise UserError when none can be used.
 
     Args:
-        read: see `record_fault`; images are read until one can be used.
+        read: see `record_fault`.
     """
     missing = [record["file_name"] for record in records if not Path(record["file_name"]).exists()]
     if len(missing) == len(records):
@@ -60,10 +60,14 @@ def check_files(records, name, read=read_image):
         raise UserError(f"None of the {len(records)} images of '{name}' exists, e.g. {missing[0]}.{cure}")
     if missing:
         logger.warning("%s: %d of %d images do not exist, e.g. %s.", name, len(missing), len(records), missing[0])
-    present = (record for record in records if Path(record["file_name"]).exists())
+    check_usable([record for record in records if Path(record["file_name"]).exists()], name, read, len(classes_of(name)))
+
+
+def check_usable(records, name, read=read_image, num_classes=None):
+    """Raise UserError when no image of `name` can be used; reading ends with the first that can. See `record_fault`."""
     first = None
-    for record in present:
-        fault = record_fault(record, read, len(classes_of(name)))
+    for record in records:
+        fault = record_fault(record, read, num_classes)
         if fault is None:
             return
         first = first or f"{record['file_name']}: {fault}"

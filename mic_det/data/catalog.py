@@ -102,9 +102,14 @@ def load_labelled(name):
 def load_truth(name):
     """COCO dictionary of a dataset with boxes, as evaluation sees it. Raises UserError as `load_labelled` does."""
     load_labelled(name)
+    check_truth(name)
+    return MetadataCatalog.get(name).truth()
+
+
+def check_truth(name):
+    """Raise UserError unless a registered dataset has boxes that mic-det's evaluation can read."""
     if not hasattr(MetadataCatalog.get(name), "truth"):
         raise UserError(f"Dataset '{name}' has no boxes to evaluate on: register it with `register_coco` or DATASETS.DECLARE.")
-    return MetadataCatalog.get(name).truth()
 
 
 def class_names(name, count):

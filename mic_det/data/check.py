@@ -9,9 +9,9 @@ from functools import partial
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from tqdm import tqdm
 
-from mic_det.data.build import check_files, class_mismatch, classes_of, reader, record_fault
+from mic_det.data.build import check_files, class_mismatch, classes_of, has_object, reader, record_fault
 from mic_det.data.catalog import load_labelled, load_unlabelled
-from mic_det.data.classes import category_names, sorted_categories
+from mic_det.data.classes import category_names
 from mic_det.data.coco import image_record
 from mic_det.data.coco_schema import NoLabels
 from mic_det.data.faults import Faults
@@ -96,34 +96,38 @@ def open_dataset(name, labelled=None):
     kind = kind_of(name)
     if labelled is False or (kind is None and not labelled):
         return DatasetCheck(name, [], load_unlabelled(name))
-    try:
-        records = load_labelled(name)
-    except NoLabels:
-        if labelled:
-            raise
-        return DatasetCheck(name, [], load_unlabelled(name))
-    if kind != "coco" or not hasattr(MetadataCatalog.get(name), "inspect"):
-        # Of detectron2's own datasets with boxes nothing but the images is looked at.
-        return DatasetCheck(name, classes_of(name) if kind in ("sem_seg", "classification") else [], records)
-    content, faults = MetadataCatalog.get(name).inspect()
-    root = MetadataCatalog.get(name).image_root()
-    own = {image["id"]: {**image_record(image, root), "annotations": []} for image in content["images"]}
+    if hasattr(MetadataCatalog.get(name), "inspect"):
+        try:
+            return open_boxes(name)
+        except NoLabels:
+            if labelled:
+                raise
+            return DatasetCheck(name, [], load_unlabelled(name))
+    records = load_labelled(name)
+    # Of detectron2's own datasets with boxes nothing but the images is looked at.
+    return DatasetCheck(name, classes_of(name) if kind in ("sem_seg", "classification") else [], records)
+
+
+def open_boxes(name):
+    """`open_dataset` of a dataset with boxes."""
+    metadata = MetadataCatalog.get(name)
+    content, faults = metadata.inspect()
+    records = {image["id"]: {**image_record(image, metadata.image_root()), "annotations": []} for image in content["images"]}
     for item in content["annotations"]:
-        own[item["image_id"]]["annotations"].append(item)
-    return DatasetCheck(name, category_names(content), list(own.values()), faults=faults)
+        records[item["image_id"]]["annotations"].append(item)
+    return DatasetCheck(name, category_names(content), list(records.values()), faults=faults)
 
 
 def count_boxes(result):
-    """Count the objects of every class by size, in place."""
-    names = {category["id"]: category["name"] for category in sorted_categories(MetadataCatalog.get(result.name).inspect()[0])}
+    """Count the objects of every class by size, in place; ids of the classes count from 1."""
     for record in result.usable:
-        objects = [item for item in record["annotations"] if not item.get("iscrowd", 0)]
-        result.empty += not objects
-        for item in objects:
-            result.objects[names[item["category_id"]], size_name(item["bbox"][2] * item["bbox"][3])] += 1
+        result.empty += not has_object(record)
         for item in record["annotations"]:
             if item.get("iscrowd", 0):
                 result.faults.add("crowd, which counts as no object", f"{item['bbox']} in {record['file_name']}")
+            else:
+                name, size = result.classes[item["category_id"] - 1], size_name(item["bbox"][2] * item["bbox"][3])
+                result.objects[name, size] += 1
 
 
 def count_label_images(result):

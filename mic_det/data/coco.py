@@ -12,6 +12,7 @@ from mic_det.data.classes import sorted_categories
 from mic_det.data.coco_schema import check_structure, name_of, usable_entries, validate_detections
 from mic_det.data.faults import Faults
 from mic_det.data.images import image_size
+from mic_det.data.stream import READ_ERRORS
 from mic_det.errors import UserError
 from mic_det.validation import refuse
 
@@ -99,7 +100,7 @@ def fill_sizes(images, image_root):
         if None in (image.get("height"), image.get("width")):
             try:
                 image["height"], image["width"] = image_size(Path(image_root) / image["file_name"])
-            except (OSError, ValueError):
+            except READ_ERRORS:
                 image["height"] = image["width"] = None
 
 

@@ -191,12 +191,10 @@ def name_of(entry: Any) -> str:
 
 def validate_detections(content: Any, where: str) -> list[dict]:
     """COCO results. Raises UserError that lists all faults."""
-    if isinstance(content, dict):
-        raise UserError(f"{where} is a dictionary, such as annotations are: it must be a list of COCO results.")
     try:
         found = DETECTIONS.validate_python(content)
     except ValidationError as error:
-        refuse(f"{where} must be a list of entries with image_id, category_id, bbox and score", faults_of(error))
+        refuse(f"{where} must be a list of entries with bbox, category_id, image_id, score", faults_of(error))
     negative = [
         f"[{index}].bbox is {item['bbox']}: its size is negative" for index, item in enumerate(found) if min(item["bbox"][2:]) < 0
     ]

@@ -2,8 +2,8 @@
 
 import logging
 
-from mic_det.data.build import check_target_and_tests, has_object, load_source, load_target
-from mic_det.data.catalog import load_truth
+from mic_det.data.build import check_target_and_tests, check_usable, has_object, load_source, load_target, reader
+from mic_det.data.catalog import check_truth
 from mic_det.data.detection_mapper import TrainingMapper
 from mic_det.data.faults import Faults
 from mic_det.data.masks import compressed
@@ -24,6 +24,7 @@ def load_objects(cfg):
     kept = [record for record in records if has_object(record)]
     if not kept:
         raise UserError(f"No image of {', '.join(cfg.DATASETS.TRAIN)} has an annotated object.")
+    check_usable(kept, " and ".join(cfg.DATASETS.TRAIN), reader(cfg))
     if not cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS:
         return records
     if len(kept) < len(records):
@@ -67,7 +68,7 @@ def check_datasets(cfg):
     load_objects(cfg)
     check_target_and_tests(cfg)
     for name in cfg.DATASETS.TEST:
-        load_truth(name)
+        check_truth(name)
 
 
 def training_data(cfg, labelled):

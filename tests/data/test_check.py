@@ -114,6 +114,11 @@ def crowds_alone(content):
         item["iscrowd"] = 1
 
 
+def wrong_size_of_all_objects_images(content):
+    content["annotations"] = [item for item in content["annotations"] if item["image_id"] == content["images"][0]["id"]]
+    content["images"][0]["width"] += 1
+
+
 CASES = {  # edit of the COCO file -> what training, as TRAIN, TARGET and TEST, says of it
     "nothing": (lambda content: None, None, None, None),
     "exchanged sizes": (exchange_sizes, "can be used, e.g. .*annotations say", "can be used", "can be used"),
@@ -121,6 +126,7 @@ CASES = {  # edit of the COCO file -> what training, as TRAIN, TARGET and TEST, 
     "null annotations": (lambda content: content.update(annotations=None), "no annotations", None, "no annotations"),
     "no objects": (no_objects, "annotated object", None, "no object to evaluate on"),
     "crowds alone": (crowds_alone, "annotated object", None, "no object to evaluate on"),
+    "objects on one unusable image": (wrong_size_of_all_objects_images, "None of the 1 images .*can be used", None, None),
     "other classes": (lambda content: content["categories"].pop(), "has the classes", None, "must be the same|has the classes"),
     "no images": (lambda content: content.update(images=[]), "lists no images", "lists no images", "lists no images"),
     "no file": (lambda content: [image.update(file_name="x") for image in content["images"]], *["None of the|stands for"] * 3),

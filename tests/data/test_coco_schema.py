@@ -201,5 +201,5 @@ def test_broken_detections_are_one_sentence(write, change, message):  # noqa: F8
     with pytest.raises(UserError, match=f"Detections file .*labels.json.*{message}"):
         load_detections(write([{**detection, **change}]))
     assert load_detections(write([detection]))[0]["score"] == 0.5
-    with pytest.raises(UserError, match="is a dictionary"):
+    with pytest.raises(UserError, match="must be a list of entries with bbox.* the content is .*valid list"):
         load_detections(write(GOOD))

@@ -214,12 +214,15 @@ def test_objects_without_a_mask_are_ignored_in_mask_ap(masks, backend):
     assert found["AP"] == pytest.approx(100) and found["mask_AP"] == pytest.approx(100)
 
 
-def test_mask_ap_without_any_mask_is_not_a_number_and_said(backend, caplog):
-    content = three_images(segmentation=[])
-    content["images"][0]["file_name"] = "other"
+def test_mask_ap_without_any_mask_is_not_a_number_and_said(backend, caplog, request):
+    # Said once per process: of images with this test's name.
+    own = request.node.name
+    content = three_images(segmentation=[], image_id=own)
+    content["images"] = [{**content["images"][0], "id": own}]
     with caplog.at_level("WARNING"):
         found = all_metrics(content, perfect(content, segmentation=rle()))
-    assert found["AP"] == pytest.approx(100) and np.isnan(found["mask_AP"])
+    assert found["AP"] == pytest.approx(100 * 34 / 101) and np.isnan(found["mask_AP"])
+    assert "3 x object ignored in mask AP because it has no usable mask" in caplog.text and own in caplog.text
     assert "mask_AP" not in all_metrics(content, perfect(content))
 
 
@@ -233,18 +236,19 @@ def test_broken_masks_of_detections_are_named():
         all_metrics(content, perfect(content, segmentation=rle(90)))
 
 
-def test_as_many_detections_count_as_the_detector_may_give(backend, caplog):
+def test_as_many_detections_count_as_the_detector_may_give(backend, caplog, request):
     """150 small objects in a row: with 100 detections, recall ends at 2/3."""
-    boxes = [[(1, [float(5 * (index % 20)), float(5 * (index // 20)), 4.0, 4.0]) for index in range(150)]]
-    annotations = [{"image_id": 0, "category_id": kind, "bbox": box} for kind, box in boxes[0]]
-    image = {"id": 0, "file_name": "crowded.png", "width": 100, "height": 100}
+    boxes = [[5 * (index % 20), 5 * (index // 20), 4, 4] for index in range(150)]
+    own = request.node.name
+    annotations = [{"image_id": own, "category_id": 1, "bbox": box} for box in boxes]
+    image = {"id": own, "file_name": "crowded.png", "width": 100, "height": 100}
     content = {"images": [image], "categories": [{"id": 1, "name": "car"}], "annotations": annotations}
     detections = [{**item, "score": 0.5} for item in annotations]
     with caplog.at_level("WARNING"):
         assert all_metrics(content, detections)["AP50"] == pytest.approx(100 * 67 / 101)
         assert all_metrics(content, detections, most=150)["AP50"] == pytest.approx(100)
         assert all_metrics(content, detections, most=-1)["AP50"] == pytest.approx(100)
-    assert caplog.text.count("150 in image 0: raise TEST.DETECTIONS_PER_IMAGE") == 1
+    assert caplog.text.count(f"150 in image '{own}': raise TEST.DETECTIONS_PER_IMAGE") == 1
 
 
 def test_the_config_says_how_many_detections_count(tiny_cfg):
