@@ -15,11 +15,12 @@ from mic_det.data.check import SIZES, check_names
 from mic_det.engine.setup import open_config
 from mic_det.errors import UserError
 from mic_det.reporting.contact_sheet import contact_sheet
+from mic_det.tasks import task_of
 from mic_det.tooling import run_tool
 
 
 def show(check):
-    kind = f"{len(check.classes)} classes" if check.classes else "no labels"
+    kind = f"{len(check.classes)} classes" if check.classes else "no labels used"
     print(f"\n{check.name}: {check.images} images, {kind}, {check.empty} without objects, {len(check.bad_files)} bad files")
     if check.classes:
         rows = [[name, *(check.objects[name, column] for column in check.columns)] for name in check.classes]
@@ -27,10 +28,10 @@ def show(check):
         if check.columns == tuple(SIZES):
             headers, rows = [*headers, "all"], [[*row, sum(row[1:])] for row in rows]
         print(tabulate(rows, headers=headers, tablefmt="github"))
-    for fault, count in check.faults.items():
-        print(f"  {count} x {fault}")
-    for file in check.bad_files[:10]:
-        print(f"  missing or unreadable: {file}")
+    for kind, count in check.faults.counts.items():
+        print(f"  {count} x {kind}, e.g. {check.faults.examples[kind]}")
+    for file, reason in check.bad_files[:10]:
+        print(f"  left out: {file}: {reason}")
 
 
 def main():
@@ -40,12 +41,13 @@ def main():
     parser.add_argument("--declare", action="append", default=[], metavar="YAML", help="file of datasets to declare first")
     parser.add_argument("--decode", action="store_true", help="decode every image, not only its header")
     parser.add_argument("--output", type=Path, default=Path("output/check"), help="folder of the contact sheets")
+    parser.add_argument("--options", nargs="+", default=[], metavar="KEY VALUE", help="overrides of the config, as in training")
     args = parser.parse_args()
-    cfg = open_config(args.config_file, ["DATASETS.DECLARE", args.declare] if args.declare else [])
-    names = list(dict.fromkeys([*args.names, *cfg.DATASETS.TRAIN, *cfg.DATASETS.TARGET, *cfg.DATASETS.TEST]))
-    if not names:
+    cfg = open_config(args.config_file, [*(["DATASETS.DECLARE", args.declare] if args.declare else []), *args.options])
+    if not args.names and not args.config_file:
         raise UserError("Nothing to check: give dataset names or --config-file.")
-    checks, failures = check_names(names, args.decode, labelled=(*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST))
+    check_run = (lambda: task_of(cfg).check_datasets(cfg)) if args.config_file else None
+    checks, failures = check_names(args.names, args.decode, cfg, check_run)
     args.output.mkdir(parents=True, exist_ok=True)
     for check in checks:
         show(check)

@@ -15,6 +15,7 @@ from mic_det.data.classes import category_names
 from mic_det.data.coco import drop_faulty, load_detections, load_json
 from mic_det.engine.setup import open_config
 from mic_det.evaluation import all_metrics
+from mic_det.evaluation.coco import DETECTIONS_PER_IMAGE
 from mic_det.evaluation.matching import match_all
 from mic_det.reporting import report
 from mic_det.tooling import run_tool
@@ -24,16 +25,19 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     truth = parser.add_mutually_exclusive_group(required=True)
     truth.add_argument("--annotations", type=Path, help="COCO JSON with the ground truth")
-    truth.add_argument("--dataset", help="registered or declared dataset")
+    truth.add_argument(
+        "--dataset", help="registered or declared dataset; right for the results of a run, which count its classes"
+    )
     parser.add_argument("--detections", required=True, type=Path, help="COCO results: a JSON list of detections")
     parser.add_argument("--declare", action="append", default=[], metavar="YAML", help="file of datasets to declare first")
     parser.add_argument("--voc", nargs="+", default=(), metavar="METRIC", help="also voc07 or voc12")
+    parser.add_argument("--most", type=int, default=DETECTIONS_PER_IMAGE, help="detections of an image that count in AP")
     parser.add_argument("--report", type=Path, help="HTML file with precision-recall curves and errors by class, size and score")
     args = parser.parse_args()
     open_config(None, ["DATASETS.DECLARE", args.declare] if args.declare else [])
     content = load_truth(args.dataset) if args.dataset else drop_faulty(load_json(args.annotations), args.annotations)
     detections = load_detections(args.detections)
-    metrics = all_metrics(content, detections, args.voc)
+    metrics = all_metrics(content, detections, args.voc, args.most)
     names = [name for name in metrics if "/" not in name]
     print(tabulate([[metrics[name] for name in names]], headers=names, floatfmt=".2f", tablefmt="github"))
     kinds = [kind for kind in ("AP", "AP50", "VOC07", "VOC12") if kind in metrics]

@@ -1,41 +1,107 @@
 """Records of a run's datasets, what must hold before training, and streams of training samples."""
 
 import logging
+from functools import partial
 from pathlib import Path
 
-from detectron2.data import MetadataCatalog
+from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.utils import comm
 
 from mic_det.config import num_classes, num_classes_key
 from mic_det.data.catalog import load_labelled, load_unlabelled
-from mic_det.data.stream import PositionSampler, Stream
+from mic_det.data.images import image_size, read_image
+from mic_det.data.label_images import label_size, read_labels
+from mic_det.data.stream import READ_ERRORS, PositionSampler, Stream
 from mic_det.errors import UserError
 
 logger = logging.getLogger(__name__)
 SOURCE_STREAM, TARGET_STREAM = 0, 1
 
 
-def check_files(records, name):
-    """Warn about images that do not exist; raise UserError when none does."""
+def reader(cfg=None):
+    """path -> HxWx3 uint8, as a run with `cfg` reads images. Raises one of READ_ERRORS for those that it cannot use."""
+    return partial(read_image, image_format=cfg.INPUT.FORMAT, value_range=tuple(cfg.INPUT.RANGE)) if cfg else read_image
+
+
+def record_fault(record, read=None, num_classes=None):
+    """Why training would leave an image out, or None.
+
+    Args:
+        record: dataset dict.
+        read: path -> HxWx3; None looks at the headers alone.
+        num_classes: of label images.
+    """
+    path, labels = record["file_name"], record.get("sem_seg_file_name")
+    try:
+        size = tuple(read(path).shape[:2] if read else image_size(path))
+        wanted = (record.get("height"), record.get("width"))
+        if None not in wanted and size != wanted:
+            return f"its size is {size[1]}x{size[0]}, but its annotations say {wanted[1]}x{wanted[0]}"
+        if labels and read:
+            read_labels(labels, num_classes, size)
+        elif labels and size != (found := label_size(labels)):
+            return f"label image {labels} has another size: {found[1]}x{found[0]} instead of {size[1]}x{size[0]}"
+    except FileNotFoundError as error:
+        return f"{error.filename or path} does not exist"
+    except READ_ERRORS as error:
+        return str(error)
+    return None
+
+
+def check_files(records, name, read=read_image):
+    """Warn about images that do not exist; raise UserError when none can be used.
+
+    Args:
+        read: see `record_fault`.
+    """
     missing = [record["file_name"] for record in records if not Path(record["file_name"]).exists()]
     if len(missing) == len(records):
-        raise UserError(f"None of the {len(records)} images of '{name}' exists, e.g. {missing[0]}.")
+        cure = " Its backslashes are no separators here: write /." if "\\" in missing[0] else ""
+        raise UserError(f"None of the {len(records)} images of '{name}' exists, e.g. {missing[0]}.{cure}")
     if missing:
         logger.warning("%s: %d of %d images do not exist, e.g. %s.", name, len(missing), len(records), missing[0])
+    check_usable([record for record in records if Path(record["file_name"]).exists()], name, read, len(classes_of(name)))
+
+
+def check_usable(records, name, read=read_image, num_classes=None):
+    """Raise UserError when no image of `name` can be used; reading ends with the first that can. See `record_fault`."""
+    first = None
+    for record in records:
+        fault = record_fault(record, read, num_classes)
+        if fault is None:
+            return
+        first = first or f"{record['file_name']}: {fault}"
+    raise UserError(f"None of the {len(records)} images of '{name}' can be used, e.g. {first}.")
 
 
 def classes_of(name):
     """Class names of a labelled dataset that has been read."""
-    metadata = MetadataCatalog.get(name)
+    metadata = MetadataCatalog.get(name) if name in DatasetCatalog.list() else {}
     return list(metadata.get("stuff_classes") or metadata.get("thing_classes", []))
+
+
+def class_mismatch(classes):
+    """A sentence when labelled datasets have different classes, else None.
+
+    Args:
+        classes: {name: class names}.
+    """
+    first = next(iter(classes), None)
+    for name, found in classes.items():
+        if found != classes[first]:
+            return (
+                f"'{name}' has the classes {found}, but '{first}' has {classes[first]}: they must be the same. Select and rename "
+                "them with `classes` and `mapping` in DATASETS.DECLARE."
+            )
+    return None
 
 
 def check_classes(names, count, key="MODEL.ROI_HEADS.NUM_CLASSES"):
     """Raise UserError unless all labelled datasets have the same classes and the model as many."""
-    classes, first = {name: classes_of(name) for name in names}, names[0]
-    for name, found in classes.items():
-        if found != classes[first]:
-            raise UserError(f"'{name}' has the classes {found}, but '{first}' has {classes[first]}: they must be the same.")
+    classes = {name: classes_of(name) for name in names}
+    mismatch, first = class_mismatch(classes), names[0]
+    if mismatch:
+        raise UserError(mismatch)
     if len(classes[first]) != count:
         raise UserError(f"{key} is {count}, but '{first}' has {len(classes[first])} classes: {', '.join(classes[first])}.")
 
@@ -47,7 +113,7 @@ def load_source(cfg):
     records = []
     for name in cfg.DATASETS.TRAIN:
         part = load_labelled(name)
-        check_files(part, name)
+        check_files(part, name, reader(cfg))
         records += part
     return records
 
@@ -57,16 +123,24 @@ def load_target(cfg):
     records = []
     for name in cfg.DATASETS.TARGET:
         part = load_unlabelled(name)
-        check_files(part, name)
+        check_files(part, name, reader(cfg))
         records += part
     return records
+
+
+def has_object(record):
+    """Whether a record has an annotation that is no crowd."""
+    return any(not item.get("iscrowd", 0) for item in record["annotations"])
 
 
 def check_target_and_tests(cfg):
     """Read every dataset beside the source, so that a wrong one fails before training starts."""
     load_target(cfg)
     for name in cfg.DATASETS.TEST:
-        check_files(load_labelled(name), name)
+        records = load_labelled(name)
+        check_files(records, name, reader(cfg))
+        if "annotations" in records[0] and not any(has_object(record) for record in records):
+            raise UserError(f"DATASETS.TEST: '{name}' has no object to evaluate on.")
     check_classes([*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST], num_classes(cfg), num_classes_key(cfg))
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
+from mic_det.data.box_checks import odd_boxes
 from mic_det.data.classes import category_names, select_classes
-from mic_det.data.coco import drop_faulty, labelled_records, load_json, read_folder, read_images
+from mic_det.data.coco import labelled_records, load_json, read_folder, read_images, usable_content
 from mic_det.errors import UserError, did_you_mean
 
 
@@ -31,11 +32,17 @@ def register_labelled(name, read_content, read_unlabelled, image_root, classes=N
         classes, mapping: see `select_classes`.
     """
 
-    def unchecked():
-        return select_classes(read_content(), name, classes, mapping)
+    def inspect():
+        """The COCO dictionary that is used, and Faults of what it leaves out and of its boxes."""
+        content, faults = usable_content(read_content(), name, image_root())
+        content = select_classes(content, name, classes, mapping)
+        faults.merge(odd_boxes(content))
+        return content, faults
 
     def truth():
-        return drop_faulty(unchecked(), name)
+        content, faults = inspect()
+        faults.report(name)
+        return content
 
     def read():
         content = truth()
@@ -45,7 +52,7 @@ def register_labelled(name, read_content, read_unlabelled, image_root, classes=N
 
     DatasetCatalog.register(name, read)
     metadata = MetadataCatalog.get(name)
-    metadata.set(evaluator_type="coco", unchecked=unchecked, truth=truth, read_unlabelled=read_unlabelled, image_root=image_root)
+    metadata.set(evaluator_type="coco", inspect=inspect, truth=truth, read_unlabelled=read_unlabelled, image_root=image_root)
 
 
 def register_coco(name, json_file, image_root, classes=None, mapping=None, prepare=None):
@@ -93,9 +100,16 @@ def load_labelled(name):
 
 
 def load_truth(name):
-    """COCO dictionary of a labelled dataset, as evaluation sees it. Raises UserError as `load_labelled` does."""
+    """COCO dictionary of a dataset with boxes, as evaluation sees it. Raises UserError as `load_labelled` does."""
     load_labelled(name)
+    check_truth(name)
     return MetadataCatalog.get(name).truth()
+
+
+def check_truth(name):
+    """Raise UserError unless a registered dataset has boxes that mic-det's evaluation can read."""
+    if not hasattr(MetadataCatalog.get(name), "truth"):
+        raise UserError(f"Dataset '{name}' has no boxes to evaluate on: register it with `register_coco` or DATASETS.DECLARE.")
 
 
 def class_names(name, count):

@@ -1,17 +1,20 @@
 """What is in a dataset and what is wrong with it, before anything is trained on it."""
 
+import os
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
 
-import cv2
 from detectron2.data import DatasetCatalog, MetadataCatalog
-from PIL import Image
 from tqdm import tqdm
 
+from mic_det.data.build import check_files, class_mismatch, classes_of, has_object, reader, record_fault
 from mic_det.data.catalog import load_labelled, load_unlabelled
 from mic_det.data.classes import category_names
-from mic_det.data.coco import annotation_fault, image_record
+from mic_det.data.coco import image_record
+from mic_det.data.coco_schema import NoLabels
+from mic_det.data.faults import Faults
 from mic_det.data.statistics import collect
 from mic_det.errors import UserError
 
@@ -23,40 +26,34 @@ class DatasetCheck:
     """Findings on one dataset.
 
     Attributes:
-        classes: names; [] for a dataset without labels.
-        images: number of images.
-        objects: Counter of (class name, column): objects by size, or images and pixels of a segmentation dataset.
+        classes: names; [] for a dataset whose labels are not used.
+        records: dataset dicts of the images that can be named, with "annotations" in COCO's format, or with label images.
+        bad_files: (file, reason) of those records that training would leave out.
+        objects: Counter of (class name, column): objects by size, or images and pixels of a segmentation dataset; of what is
+            used.
         columns: what is counted, in order.
         empty: images without objects.
-        bad_files: images that are missing or unreadable.
-        faults: Counter of what is wrong with annotations; "broken" ones are left out in training, the others are not.
-        records: dataset dicts with "annotations" in COCO's format, or with label images, for pictures.
+        faults: what is left out, and what is odd although it is used.
     """
 
     name: str
     classes: list
-    images: int = 0
+    records: list
+    bad_files: list = field(default_factory=list)
     objects: Counter = field(default_factory=Counter)
     columns: tuple = tuple(SIZES)
     empty: int = 0
-    bad_files: list = field(default_factory=list)
-    faults: Counter = field(default_factory=Counter)
-    records: list = field(default_factory=list)
+    faults: Faults = field(default_factory=Faults)
 
-    def failures(self, must_be_labelled=False):
-        """Sentences on why training with this dataset would fail; [] when it would not."""
-        found = []
-        if len(self.bad_files) == self.images:
-            found.append(f"none of its {self.images} images can be read")
-        if must_be_labelled and not self.classes:
-            found.append("it has no labels")
-        elif self.classes and not self.objects:
-            found.append("it has no usable object")
-        return [f"{self.name}: {reason}." for reason in found]
+    @property
+    def images(self):
+        return len(self.records)
 
-
-def is_labelled(name):
-    return name in DatasetCatalog.list() and hasattr(MetadataCatalog.get(name), "unchecked")
+    @property
+    def usable(self):
+        """Records without the bad files."""
+        bad = {file for file, _ in self.bad_files}
+        return [record for record in self.records if record["file_name"] not in bad]
 
 
 def kind_of(name):
@@ -64,137 +61,115 @@ def kind_of(name):
     return MetadataCatalog.get(name).get("evaluator_type") if name in DatasetCatalog.list() else None
 
 
-def check_image_classes(name):
-    """Count the images of every class."""
-    records = load_labelled(name)
-    classes = list(MetadataCatalog.get(name).thing_classes)
-    counts = Counter((classes[record["label"]], "images") for record in records)
-    return DatasetCheck(name, classes, len(records), counts, columns=("images",), records=records)
-
-
-def check_label_images(name):
-    """Count images and pixels of every class; label images that cannot be used, or are of another size, are faults."""
-    classes = MetadataCatalog.get(name).stuff_classes
-    records = load_labelled(name)
-    counts, bad = collect([record["sem_seg_file_name"] for record in records], len(classes), f"labels of {name}")
-    result = DatasetCheck(name, classes, len(records), columns=("images", "pixels"), records=records)
-    for found in counts.values():
-        for index, pixels in found.items():
-            result.objects[classes[index], "images"] += 1
-            result.objects[classes[index], "pixels"] += pixels
-    result.empty = sum(not found for found in counts.values())
-    odd = [record["sem_seg_file_name"] for record in records if sizes_differ(record)]
-    for kind, files in (("that cannot be used", bad), ("of another size than its image", odd)):
-        if files:
-            result.faults[f"label image {kind}, e.g. {files[0]}"] = len(files)
-    return result
-
-
-def sizes_differ(record):
-    """Whether the headers of an image and its label image name different sizes; False when one of them cannot be read."""
-    try:
-        with Image.open(record["file_name"]) as image, Image.open(record["sem_seg_file_name"]) as labels:
-            return image.size != labels.size
-    except OSError:
-        return False
-
-
-def check_dataset(name, decode=False):
-    """Read a registered dataset, a folder or a JSON file and count what is in it.
+def check_dataset(name, labelled=None, read=None, decode=False):
+    """Read a registered dataset, a folder or a JSON file as training would, and count what is used of it.
 
     Args:
-        decode: decode every image completely instead of looking at its header.
+        labelled: whether its labels are used, as those of DATASETS.TRAIN and TEST are, or not, as for TARGET; None uses them
+            where there are any.
+        read: path -> HxWx3, the run's reader of images.
+        decode: read every image completely instead of looking at its header.
 
     Raises:
-        UserError: when it cannot be read at all.
+        UserError: when training could not use it.
     """
-    if kind_of(name) == "sem_seg":
-        result = check_label_images(name)
-    elif kind_of(name) == "classification":
-        result = check_image_classes(name)
-    elif not is_labelled(name):
-        records = load_unlabelled(name)
-        result = DatasetCheck(name, [], len(records), records=records)
-    else:
-        metadata = MetadataCatalog.get(name)
-        content = metadata.unchecked()
-        result = check_content(name, content, metadata.image_root())
-    result.bad_files = [
-        record["file_name"]
-        for record in tqdm(result.records, desc=name, unit="image", disable=None)
-        if not is_readable(record["file_name"], decode)
-    ]
+    result = open_dataset(name, labelled)
+    fault = partial(record_fault, read=(read or reader()) if decode else None, num_classes=len(result.classes))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = tqdm(pool.map(fault, result.records), total=result.images, desc=name, unit="image", disable=None)
+        result.bad_files = [
+            (record["file_name"], reason) for record, reason in zip(result.records, found, strict=True) if reason is not None
+        ]
+    check_files(result.records, name, read or reader())
+    if kind_of(name) == "sem_seg" and result.classes:
+        count_label_images(result)
+    elif kind_of(name) == "classification" and result.classes:
+        result.objects = Counter((result.classes[record["label"]], "images") for record in result.usable)
+        result.columns = ("images",)
+    elif result.classes:
+        count_boxes(result)
     return result
 
 
-def is_readable(path, decode):
-    if not Path(path).is_file():
-        return False
-    return cv2.imread(path) is not None if decode else cv2.haveImageReader(path)
+def open_dataset(name, labelled=None):
+    """A DatasetCheck with the records that training would see, nothing counted; see `check_dataset`."""
+    kind = kind_of(name)
+    if labelled is False or (kind is None and not labelled):
+        return DatasetCheck(name, [], load_unlabelled(name))
+    if hasattr(MetadataCatalog.get(name), "inspect"):
+        try:
+            return open_boxes(name)
+        except NoLabels:
+            if labelled:
+                raise
+            return DatasetCheck(name, [], load_unlabelled(name))
+    records = load_labelled(name)
+    # Of detectron2's own datasets with boxes nothing but the images is looked at.
+    return DatasetCheck(name, classes_of(name) if kind in ("sem_seg", "classification") else [], records)
 
 
-def check_content(name, content, image_root):
-    """Everything that can be found in a COCO dictionary without opening images."""
-    names = category_names(content)
-    by_id = {category["id"]: category["name"] for category in content["categories"]}
-    records = {image["id"]: {**image_record(image, image_root), "annotations": []} for image in content["images"]}
-    result = DatasetCheck(name, names, len(records), records=list(records.values()))
-    seen = set()
-    for item in content.get("annotations", []):
-        fault = annotation_fault(item, records, by_id)
-        if fault:
-            result.faults[f"broken: {fault}"] += 1
-            continue
-        record, box = records[item["image_id"]], item["bbox"]
-        record["annotations"].append(item)
-        result.objects[by_id[item["category_id"]], size_name(box[2] * box[3])] += 1
-        result.faults.update(box_faults(box, record))
-        key = (item["image_id"], item["category_id"], *box)
-        result.faults["duplicated box"] += key in seen
-        seen.add(key)
-    result.empty = sum(not record["annotations"] for record in result.records)
-    result.faults = +result.faults  # without the zeros
-    return result
+def open_boxes(name):
+    """`open_dataset` of a dataset with boxes."""
+    metadata = MetadataCatalog.get(name)
+    content, faults = metadata.inspect()
+    records = {image["id"]: {**image_record(image, metadata.image_root()), "annotations": []} for image in content["images"]}
+    for item in content["annotations"]:
+        records[item["image_id"]]["annotations"].append(item)
+    return DatasetCheck(name, category_names(content), list(records.values()), faults=faults)
+
+
+def count_boxes(result):
+    """Count the objects of every class by size, in place; ids of the classes count from 1."""
+    for record in result.usable:
+        result.empty += not has_object(record)
+        for item in record["annotations"]:
+            if item.get("iscrowd", 0):
+                result.faults.add("crowd, which counts as no object", f"{item['bbox']} in {record['file_name']}")
+            else:
+                name, size = result.classes[item["category_id"] - 1], size_name(item["bbox"][2] * item["bbox"][3])
+                result.objects[name, size] += 1
+
+
+def count_label_images(result):
+    """Count images and pixels of every class, in place; label images that cannot be used are faults."""
+    files = [record["sem_seg_file_name"] for record in result.usable]
+    counts, bad = collect(files, len(result.classes), f"labels of {result.name}")
+    for message in bad:
+        result.faults.add("label image that cannot be used", message)
+    for found in counts.values():
+        for index, pixels in found.items():
+            result.objects[result.classes[index], "images"] += 1
+            result.objects[result.classes[index], "pixels"] += pixels
+    result.columns, result.empty = ("images", "pixels"), sum(not found for found in counts.values())
 
 
 def size_name(area):
     return next(name for name, limit in SIZES.items() if area < limit)
 
 
-def box_faults(box, record):
-    """Names of what is odd about a box that can be trained on."""
-    x, y, width, height = box
-    if x + width <= 0 or y + height <= 0 or x >= record["width"] or y >= record["height"]:
-        return ["box wholly outside the image"]
-    inside = x >= -1 and y >= -1 and x + width <= record["width"] + 1 and y + height <= record["height"] + 1
-    faults = [] if inside else ["box partly outside the image"]
-    return [*faults, *(["box thinner than 1 pixel"] if width < 1 or height < 1 else [])]
-
-
-def class_mismatch(checks):
-    """A sentence when labelled datasets have different class lists, else None."""
-    labelled = [check for check in checks if check.classes]
-    for check in labelled[1:]:
-        if check.classes != labelled[0].classes:
-            return (
-                f"'{check.name}' has the classes {check.classes}, but '{labelled[0].name}' has {labelled[0].classes}: select and "
-                "rename them with `classes` and `mapping` in DATASETS.DECLARE."
-            )
-    return None
-
-
-def check_names(names, decode=False, labelled=()):
-    """(checks, sentences of failure) for several datasets that are to be trained together.
+def check_names(names, decode=False, cfg=None, check_run=None):
+    """(checks, sentences of failure) for datasets that are to be trained together.
 
     Args:
-        labelled: those of `names` that must have labels.
+        names: registered names, folders or JSON files, whose labels are used where there are any.
+        cfg: config with further datasets in DATASETS.TRAIN, TARGET and TEST, and with the way to read images.
+        check_run: () -> None, what training with `cfg` checks first; it raises UserError.
     """
+    train, target, test = (cfg.DATASETS.TRAIN, cfg.DATASETS.TARGET, cfg.DATASETS.TEST) if cfg is not None else ((), (), ())
+    labelled = dict.fromkeys(names) | dict.fromkeys(target, False) | dict.fromkeys((*train, *test), True)
     checks, failures = [], []
-    for name in names:
+    for name in dict.fromkeys((*train, *target, *test, *names)):
         try:
-            checks.append(check_dataset(name, decode))
-            failures += checks[-1].failures(name in labelled)
+            checks.append(check_dataset(name, labelled[name], reader(cfg), decode))
+            if labelled[name] is None and checks[-1].classes and not checks[-1].objects:
+                failures.append(f"{name}: it has no usable object.")
         except UserError as error:
             failures.append(str(error))
-    mismatch = class_mismatch(checks)
-    return checks, [*failures, *([mismatch] if mismatch else [])]
+    mismatch = class_mismatch({check.name: check.classes for check in checks if check.classes})
+    failures += [mismatch] if mismatch else []
+    if check_run is not None and not failures:
+        try:
+            check_run()
+        except UserError as error:
+            failures.append(str(error))
+    return checks, failures

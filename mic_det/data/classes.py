@@ -7,9 +7,14 @@ from mic_det.errors import UserError, did_you_mean
 logger = logging.getLogger(__name__)
 
 
+def sorted_categories(content):
+    """Categories of a COCO dictionary in the order of their ids: numbers, then texts."""
+    return sorted(content.get("categories", []), key=lambda category: (isinstance(category["id"], str), category["id"]))
+
+
 def category_names(content):
     """Class names of a COCO dictionary in the order of their category ids."""
-    return [category["name"] for category in sorted(content.get("categories", []), key=lambda category: category["id"])]
+    return [category["name"] for category in sorted_categories(content)]
 
 
 def select_classes(content, where, classes=None, mapping=None):

@@ -1,57 +1,70 @@
 """Reading COCO JSON files and folders of images into detectron2 dataset dicts, with errors that name the file."""
 
+import gzip
 import json
-import logging
-from collections import Counter
+from collections import defaultdict
 from pathlib import Path
 
 from detectron2.structures import BoxMode
-from detectron2.utils.logger import log_first_n
 
+from mic_det.data.box_checks import is_outside, odd_boxes
+from mic_det.data.classes import sorted_categories
+from mic_det.data.coco_schema import check_structure, name_of, usable_entries, validate_detections
+from mic_det.data.faults import Faults
+from mic_det.data.images import image_size
+from mic_det.data.stream import READ_ERRORS
 from mic_det.errors import UserError
+from mic_det.validation import refuse
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm"}
+GZIP = b"\x1f\x8b"  # first bytes of a file
 
 
 def read_json(path, what, cure=""):
-    """Parse a JSON file; raise UserError that begins with `what` when it is missing or broken."""
+    """Parse a JSON file, plain or gzip; raise UserError that begins with `what` when it is missing or broken."""
     try:
-        return json.loads(Path(path).read_text())
+        data = Path(path).read_bytes()
+        return json.loads(gzip.decompress(data) if data.startswith(GZIP) else data)
     except FileNotFoundError:
         raise UserError(f"{what} {path} does not exist.{cure}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{what} {path} is not valid JSON: {error}.") from None
+    except json.JSONDecodeError as error:
+        lines = " It seems to be JSON lines: one value is needed." if error.msg == "Extra data" else ""
+        raise UserError(f"{what} {path} is not valid JSON: {error}.{lines}") from None
+    except (OSError, EOFError, ValueError, RecursionError) as error:
+        raise UserError(f"{what} {path} cannot be read: {error}.") from None
 
 
-def load_json(path, cure=""):
-    """Parse a COCO JSON file. Raises UserError naming the file when it is missing, broken or has no images."""
-    content = read_json(path, "Annotation file", cure)
-    if not isinstance(content, dict) or not content.get("images"):
-        raise UserError(f"Annotation file {path} lists no images: it must be a COCO dictionary with an 'images' list.")
-    return content
+def load_json(path, cure="", labelled=True):
+    """Parse a COCO JSON file.
+
+    Args:
+        cure: ends the sentence about a missing file.
+        labelled: see `check_structure`.
+
+    Raises:
+        UserError: naming the file when it is missing or broken, and every fault of its structure.
+    """
+    return check_structure(read_json(path, "Annotation file", cure), f"Annotation file {path}", labelled)
 
 
 def load_detections(path):
     """A list of COCO results. Raises UserError naming the file when it is missing, broken or holds something else."""
-    content = read_json(path, "Detections file")
-    keys = {"image_id", "category_id", "bbox", "score"}
-    if not isinstance(content, list) or not all(isinstance(item, dict) and keys <= item.keys() for item in content):
-        raise UserError(f"Detections file {path} must be a list of entries with {', '.join(sorted(keys))}.")
-    return content
+    return validate_detections(read_json(path, "Detections file"), f"Detections file {path}")
 
 
 def image_record(image, image_root):
-    return {
-        "file_name": str(Path(image_root) / image["file_name"]),
-        "image_id": image["id"],
-        "height": image["height"],
-        "width": image["width"],
-    }
+    """Dataset dict of an image; without "height" and "width" where they are not known."""
+    record = {"file_name": str(Path(image_root) / image["file_name"]), "image_id": image["id"]}
+    sizes = {key: image.get(key) for key in ("height", "width")}
+    return record if None in sizes.values() else {**record, **sizes}
 
 
 def read_images(path, image_root, cure=""):
     """Dataset dicts of a COCO JSON's images; annotations, if there are any, are never looked at."""
-    return [image_record(image, image_root) for image in load_json(path, cure)["images"]]
+    faults, content = Faults(), load_json(path, cure, labelled=False)
+    images = usable_images(content, f"Annotation file {path}", faults)
+    faults.report(str(path))
+    return [image_record(image, image_root) for image in images]
 
 
 def read_folder(folder):
@@ -63,48 +76,90 @@ def read_folder(folder):
     return [{"file_name": str(file), "image_id": index} for index, file in enumerate(files, start=1)]
 
 
-def annotation_fault(annotation, image_ids, category_index):
-    """Why an annotation cannot be used, or None."""
-    if annotation.get("image_id") not in image_ids:
-        return "its image is not in the file"
-    if annotation.get("category_id") not in category_index:
+def usable_images(content, where, faults):
+    """The images of a COCO dictionary that follow the schema, each once.
+
+    Raises:
+        UserError: when none does, or two different ones have the same id.
+    """
+    files = defaultdict(set)
+    images = {}
+    for image in usable_entries(content, "images", where, faults):
+        files[image["id"]].add(image["file_name"])
+        if image["id"] in images:
+            faults.add("image that stands twice", repr(image["file_name"]))
+        images.setdefault(image["id"], image)
+    twice = [f"the image id {number!r} stands for {', '.join(sorted(own)[:3])}" for number, own in files.items() if len(own) > 1]
+    refuse(where, twice)
+    return list(images.values())
+
+
+def fill_sizes(images, image_root):
+    """Width and height of images that lack one, from the files' headers; in place. Those of unreadable files stay unknown."""
+    for image in images:
+        if None in (image.get("height"), image.get("width")):
+            try:
+                image["height"], image["width"] = image_size(Path(image_root) / image["file_name"])
+            except READ_ERRORS:
+                image["height"] = image["width"] = None
+
+
+def annotation_fault(item, images, category_ids):
+    """Why an annotation that follows the schema cannot be used, or None.
+
+    Args:
+        images: {id: image}.
+    """
+    image = images.get(item["image_id"])
+    if image is None:
+        return "its image is not in the file, or was left out"
+    if item["category_id"] not in category_ids:
         return "its category is not in the file"
-    box = annotation.get("bbox")
-    if not isinstance(box, list) or len(box) != 4:
-        return "its bbox is not a list of four numbers"
-    if not all(isinstance(value, int | float) and abs(value) < float("inf") for value in box):
-        return "its bbox holds something that is not a finite number"
-    if box[2] <= 0 or box[3] <= 0:
+    if min(item["bbox"][2:]) <= 0:
         return "its bbox has no area"
-    return None
+    sizes = image.get("height"), image.get("width")
+    return "its bbox is wholly outside the image" if None not in sizes and is_outside(item["bbox"], *sizes) else None
+
+
+def usable_content(content, where, image_root=None):
+    """(COCO dictionary of the images and annotations that can be used, Faults of the others).
+
+    Args:
+        where: what to call it in messages.
+        image_root: folder of the images, whose headers give missing sizes; None leaves them unknown.
+
+    Raises:
+        UserError: that lists all faults of its structure.
+    """
+    faults, content = Faults(), check_structure(content, where, labelled=True)
+    images = usable_images(content, where, faults)
+    if image_root is not None:
+        fill_sizes(images, image_root)
+    by_id, category_ids, kept = {image["id"]: image for image in images}, {item["id"] for item in content["categories"]}, []
+    for item in usable_entries(content, "annotations", where, faults):
+        fault = annotation_fault(item, by_id, category_ids)
+        if fault is None:
+            kept.append(item)
+        else:
+            faults.add(f"annotation left out because {fault}", f"{shown(item)}{name_of(item)}")
+    return {**content, "images": images, "annotations": kept}, faults
+
+
+def shown(item):
+    return ", ".join(f"{key} {item[key]!r}" for key in ("image_id", "category_id", "bbox"))
 
 
 def drop_faulty(content, where):
-    """A COCO dictionary without the annotations that cannot be used; they are counted and reported by reason, with an example.
-
-    Args:
-        where: what to call it in the report.
-    """
-    image_ids = {image["id"] for image in content["images"]}
-    category_ids = {category["id"] for category in content.get("categories", [])}
-    kept, faults, examples = [], Counter(), {}
-    for annotation in content.get("annotations", []):
-        fault = annotation_fault(annotation, image_ids, category_ids)
-        if fault:
-            faults[fault] += 1
-            examples.setdefault(fault, annotation.get("id"))
-        else:
-            kept.append(annotation)
-    for fault, count in faults.items():
-        # Once: a run reads its datasets again for every evaluation and picture.
-        message = f"{where}: {count} annotations left out because {fault} (e.g. id {examples[fault]})."
-        log_first_n(logging.WARNING, message, key="message")
-    return {**content, "annotations": kept}
+    """`usable_content`, whose faults and odd boxes are reported."""
+    content, faults = usable_content(content, where)
+    faults.merge(odd_boxes(content))
+    faults.report(where)
+    return content
 
 
 def labelled_records(content, image_root):
-    """Detectron2's dataset dicts of a COCO dictionary without faults; classes count from 0 in the order of their ids."""
-    index = {number: position for position, number in enumerate(sorted(category["id"] for category in content["categories"]))}
+    """Detectron2's dataset dicts of a usable COCO dictionary; classes count from 0 in the order of their ids."""
+    index = {category["id"]: position for position, category in enumerate(sorted_categories(content))}
     records = {image["id"]: {**image_record(image, image_root), "annotations": []} for image in content["images"]}
     for annotation in content["annotations"]:
         item = {

@@ -2,8 +2,11 @@
 
 import logging
 
-from mic_det.data.build import check_target_and_tests, load_source, load_target
+from mic_det.data.build import check_target_and_tests, check_usable, has_object, load_source, load_target, reader
+from mic_det.data.catalog import check_truth
 from mic_det.data.detection_mapper import TrainingMapper
+from mic_det.data.faults import Faults
+from mic_det.data.masks import compressed
 from mic_det.data.stream import StreamDataset
 from mic_det.errors import UserError
 
@@ -16,36 +19,56 @@ def load_objects(cfg):
     unlabelled = next((record for record in records if "annotations" not in record), None)
     if unlabelled:
         raise UserError(f"DATASETS.TRAIN: {unlabelled['file_name']} has label images but no boxes, which detectors learn from.")
-    if not cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS:
-        return records
-    kept = [record for record in records if any(not item.get("iscrowd", 0) for item in record["annotations"])]
+    if cfg.MODEL.MASK_ON:
+        records = with_masks(records, cfg.INPUT.MASK_FORMAT)
+    kept = [record for record in records if has_object(record)]
     if not kept:
         raise UserError(f"No image of {', '.join(cfg.DATASETS.TRAIN)} has an annotated object.")
+    check_usable(kept, " and ".join(cfg.DATASETS.TRAIN), reader(cfg))
+    if not cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS:
+        return records
     if len(kept) < len(records):
         logger.info("%d of %d source images have no objects and are left out.", len(records) - len(kept), len(records))
     return kept
 
 
-def check_masks(records, mask_format):
-    """Raise UserError unless every object has a mask that INPUT.MASK_FORMAT can hold."""
+def with_masks(records, mask_format):
+    """Records whose objects all have a mask that INPUT.MASK_FORMAT can hold; the other objects are reported and left out.
+
+    Raises:
+        UserError: when no object has one, or one is run-length encoded and `mask_format` is not "bitmask".
+    """
+    faults, result = Faults(), []
     for record in records:
+        kept = []
         for item in record["annotations"]:
-            mask = item.get("segmentation")
-            if mask is None:
-                raise UserError(
-                    f"MODEL.MASK_ON needs instance masks, but objects of {record['file_name']} have none; "
-                    "prepare_cityscapes.py and prepare_toycity.py write them with --masks."
-                )
+            if item.get("iscrowd", 0):  # never learned from
+                continue
+            try:
+                mask = compressed(item.get("segmentation"), record.get("height"), record.get("width"))
+            except ValueError as error:
+                faults.add("object left out because it has no usable mask", f"{item['bbox']} in {record['file_name']}: {error}")
+                continue
             if isinstance(mask, dict) and mask_format != "bitmask":
                 raise UserError(f"The masks of {record['file_name']} are run-length encoded: set INPUT.MASK_FORMAT bitmask.")
+            kept.append({**item, "segmentation": mask})
+        result.append({**record, "annotations": kept})
+    if faults.counts and not any(record["annotations"] for record in result):
+        example = next(iter(faults.examples.values()))
+        raise UserError(
+            f"MODEL.MASK_ON needs instance masks, but all objects of the source have none; prepare_cityscapes.py and "
+            f"prepare_toycity.py write them with --masks. The first object is {example}."
+        )
+    faults.report("DATASETS.TRAIN")
+    return result
 
 
 def check_datasets(cfg):
     """Read every dataset that a run will need, so that a wrong one fails before training starts."""
-    source = load_objects(cfg)
-    if cfg.MODEL.MASK_ON:
-        check_masks(source, cfg.INPUT.MASK_FORMAT)
+    load_objects(cfg)
     check_target_and_tests(cfg)
+    for name in cfg.DATASETS.TEST:
+        check_truth(name)
 
 
 def training_data(cfg, labelled):

@@ -88,6 +88,12 @@ def find_pairs(image_folder, label_folder, image_suffix="", label_suffix=".png",
     return pairs
 
 
+def label_size(path):
+    """(height, width) of a label image, from its header. Raises OSError when it is missing or broken."""
+    with Image.open(path) as image:
+        return image.height, image.width
+
+
 def read_labels(path, num_classes=None, size=None):
     """Label image HxW uint8.
 

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torchvision.ops import box_iou
 
+from mic_det.data.classes import sorted_categories
+
 TRUE, DUPLICATE, WRONG, IGNORED = range(4)
 SIZES = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, float("inf"))}  # area in pixels, as in COCO
 
@@ -20,7 +22,7 @@ class ClassMatches:
             difficult or crowd object).
         boxes: Nx4 XYWH in pixels.
         truth_boxes: Mx4 XYWH, of the objects that count.
-        found_at: M, score of the detection that found each object; -1 when none did.
+        found_at: M, score of the detection that found each object; -inf when none did.
     """
 
     scores: np.ndarray
@@ -67,22 +69,23 @@ def match_class(truth, detections, iou_threshold=0.5):
         detections: COCO results.
     """
     by_image = {}
-    for item in truth:
-        by_image.setdefault(item["image_id"], []).append(item)
+    for place, item in enumerate(truth):
+        by_image.setdefault(item["image_id"], []).append(place)
     # A stable sort, so that equal scores keep the file's order.
     detections = sorted(detections, key=lambda detection: -detection["score"])
-    overlaps = best_overlaps(by_image, detections)
-    found_at = {item["id"]: -1.0 for item in truth if counts(item)}
+    overlaps = best_overlaps(truth, by_image, detections)
+    # By place, not by id: ids may be missing or stand twice.
+    found_at = {place: -np.inf for place, item in enumerate(truth) if counts(item)}
     kinds = []
-    for detection, (overlap, item) in zip(detections, overlaps, strict=True):
+    for detection, (overlap, place) in zip(detections, overlaps, strict=True):
         if overlap <= iou_threshold:
             kinds.append(WRONG)
-        elif not counts(item):
+        elif place not in found_at:
             kinds.append(IGNORED)
-        elif found_at[item["id"]] >= 0:
+        elif found_at[place] > -np.inf:
             kinds.append(DUPLICATE)
         else:
-            found_at[item["id"]] = detection["score"]
+            found_at[place] = detection["score"]
             kinds.append(TRUE)
     return ClassMatches(
         scores=np.array([detection["score"] for detection in detections]),
@@ -97,25 +100,29 @@ def counts(item):
     return not item.get("difficult", 0) and not item.get("iscrowd", 0)
 
 
-def best_overlaps(by_image, detections):
-    """(largest IoU, annotation it is with) for each detection."""
+def best_overlaps(truth, by_image, detections):
+    """(largest IoU, place in `truth` of the annotation it is with) for each detection.
+
+    Args:
+        by_image: {image id: places in `truth`}.
+    """
     places = {}
     for place, detection in enumerate(detections):
         places.setdefault(detection["image_id"], []).append(place)
     result = [(0.0, None)] * len(detections)
     for image_id, own in places.items():
-        items = by_image.get(image_id)
-        if items:
-            ious = box_iou(to_xyxy([detections[place]["bbox"] for place in own]), to_xyxy([item["bbox"] for item in items]))
-            values, best = ious.max(dim=1)
+        objects = by_image.get(image_id)
+        if objects:
+            boxes = to_xyxy([truth[place]["bbox"] for place in objects])
+            values, best = box_iou(to_xyxy([detections[place]["bbox"] for place in own]), boxes).max(dim=1)
             for place, value, index in zip(own, values.tolist(), best.tolist(), strict=True):
-                result[place] = (value, items[index])
+                result[place] = (value, objects[index])
     return result
 
 
 def match_all(content, detections, iou_threshold=0.5):
     """{class name: ClassMatches} of a COCO dictionary and COCO results, in the order of the category ids."""
-    categories = sorted(content["categories"], key=lambda category: category["id"])
+    categories = sorted_categories(content)
     truth, found = ({category["id"]: [] for category in categories} for _ in range(2))
     for items, groups in ((content.get("annotations", []), truth), (detections, found)):
         for item in items:

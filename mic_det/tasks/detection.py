@@ -37,7 +37,7 @@ class DetectionTask(Task):
         return DatasetMapper(cfg, is_train=False)
 
     def evaluator(self, cfg, dataset, folder=None):
-        return BoxEvaluator(dataset, folder, cfg.TEST.VOC_METRICS)
+        return BoxEvaluator(dataset, folder, cfg.TEST.VOC_METRICS, cfg.TEST.DETECTIONS_PER_IMAGE)
 
     def metric_names(self, cfg):
         voc = [name.upper() for name in cfg.TEST.VOC_METRICS]

@@ -22,7 +22,7 @@ def make(root, label_file, categories):
         frames.append({"name": f"{split}2.jpg", "attributes": {"timeofday": "daytime"}})
         write_text(root / label_file.format(split=split), json.dumps(frames))
         for index in range(3):
-            write_image(root / f"images/100k/{split}/{split}{index}.jpg", (72, 128))
+            write_image(root / f"images/100k/{split}/{split}{index}.jpg", (720, 1280))
     return root
 
 

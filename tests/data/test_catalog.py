@@ -2,10 +2,12 @@ import json
 
 import pytest
 from detectron2.data import DatasetCatalog, MetadataCatalog
+from pycocotools import mask as mask_util
 
 from mic_det.data.build import check_classes, load_target
 from mic_det.data.catalog import load_labelled, load_unlabelled, register_coco, register_folder
 from mic_det.data.detection import check_datasets, load_objects
+from mic_det.data.detection_mapper import TrainingMapper
 from mic_det.errors import UserError
 
 
@@ -100,11 +102,38 @@ def test_masks_are_checked_before_training(tiny_cfg, registered, tmp_path, datas
     with pytest.raises(UserError, match="run-length encoded: set INPUT.MASK_FORMAT bitmask"):
         check_datasets(tiny_cfg(*on))
     content = json.loads((datasets / "toycity/annotations/instances_val.json").read_text())
-    del content["annotations"][0]["segmentation"]
+    for item in content["annotations"]:
+        del item["segmentation"]
     (tmp_path / "boxes.json").write_text(json.dumps(content))
     register_coco("boxes", tmp_path / "boxes.json", datasets / "toycity")
     with pytest.raises(UserError, match="have none; prepare_cityscapes.py"):
         check_datasets(tiny_cfg(*on, "DATASETS.TRAIN", ("boxes",), "INPUT.MASK_FORMAT", "bitmask"))
+
+
+def test_single_objects_without_a_mask_are_left_out_and_counted(tiny_cfg, registered, tmp_path, datasets, caplog):
+    content = json.loads((datasets / "toycity/annotations/instances_val.json").read_text())
+    height, width = content["images"][0]["height"], content["images"][0]["width"]
+    total = len(content["annotations"])
+    odd = [None, [], [[1, 2, 3]], {"size": [1, 1], "counts": [1]}, {"size": [height, width], "counts": "P"}]
+    for item, mask in zip(content["annotations"], odd, strict=False):
+        item["segmentation"] = mask
+    # An uncompressed run-length encoding: 10 pixels of a column.
+    uncompressed = {"size": [height, width], "counts": [5, 10, height * width - 15]}
+    content["annotations"][len(odd)]["segmentation"] = uncompressed
+    (tmp_path / "some.json").write_text(json.dumps(content))
+    register_coco("some_masks", tmp_path / "some.json", datasets / "toycity")
+    cfg = tiny_cfg("MODEL.MASK_ON", True, "DATASETS.TRAIN", ("some_masks",), "INPUT.MASK_FORMAT", "bitmask")
+    with caplog.at_level("WARNING"):
+        check_datasets(cfg)
+    assert "5 x object left out because it has no usable mask" in caplog.text
+    records = load_objects(cfg)
+    masks = [item["segmentation"] for record in records for item in record["annotations"]]
+    assert len(masks) == total - 5
+    mapper = TrainingMapper(cfg, labelled=True)
+    assert sum(len(mapper(record)["instances"].gt_masks) for record in records) <= total - 5
+    (own,) = [mask for mask in masks if isinstance(mask, dict) and mask_util.area(mask) == 10]
+    decoded = mask_util.decode(own)
+    assert decoded[5:15, 0].all() and decoded.sum() == 10
 
 
 def test_source_images_without_objects_can_be_dropped_but_target_images_stay(tiny_cfg, registered, tmp_path, datasets):

@@ -37,7 +37,7 @@ def root(tmp_path_factory):
     for name in ("1", "2"):
         write_image(root / f"sim10k/JPEGImages/{name}.jpg")
         write_text(root / f"sim10k/Annotations/{name}.xml", voc_xml([("car", 1, 1, 20, 20, 0)]))
-        write_image(root / f"kitti/training/image_2/{name}.png")
+        write_image(root / f"kitti/training/image_2/{name}.png", (375, 1242))
         write_text(root / f"kitti/training/label_2/{name}.txt", LINES)
     sim10k = voc.convert_voc(
         root / "sim10k/Annotations", root / "sim10k/JPEGImages", voc.SIM10K_CLASSES, relative_to=root / "sim10k"

@@ -7,13 +7,16 @@ import pytest
 import torch
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.structures import Boxes, Instances
+from pycocotools import mask as mask_util
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from mic_det.data.coco import load_json
-from mic_det.evaluation import BoxEvaluator, networks
+from mic_det.data.coco import drop_faulty, load_json
+from mic_det.errors import UserError
+from mic_det.evaluation import BoxEvaluator, all_metrics, networks
 from mic_det.evaluation.coco import coco_metrics
 from mic_det.evaluation.networks import record_results
+from mic_det.tasks import DetectionTask
 
 
 def write_truth(path, boxes, categories=2):
@@ -126,3 +129,128 @@ def test_results_are_appended_to_json_and_csv(tmp_path, monkeypatch):
         "10,teacher,some_val,1.5,,GPU",
         "20,student,some_val,2.0,3.0,GPU",
     ]
+
+
+PERFECT = [10.0, 10, 20, 20]
+POLYGON = [[10, 10, 30, 10, 30, 30, 10, 30]]
+
+
+def three_images(**fields):
+    """One object in each of three images, with fields that may be a list of three; `...` leaves one out."""
+    annotations = []
+    for index in range(3):
+        own = {name: value[index] if isinstance(value, tuple) else value for name, value in fields.items()}
+        item = {"id": index + 1, "image_id": index + 1, "category_id": 1, "bbox": PERFECT, "area": 400, "iscrowd": 0, **own}
+        annotations.append({name: value for name, value in item.items() if value is not ...})
+    images = [{"id": index, "file_name": f"{index}.png", "width": 100, "height": 100} for index in (1, 2, 3)]
+    return {"images": images, "categories": [{"id": 1, "name": "car"}], "annotations": annotations}
+
+
+def perfect(content, **fields):
+    return [
+        {
+            "image_id": image["id"],
+            "category_id": content["categories"][0]["id"],
+            "bbox": PERFECT,
+            "score": 0.9 - index / 10,
+            **fields,
+        }
+        for index, image in enumerate(content["images"])
+    ]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"id": (0, 1, 2)},
+        {"id": 1},
+        {"id": ...},
+        {"id": "a"},
+        {"id": None, "area": None, "iscrowd": None},
+        {"area": ..., "iscrowd": ...},
+        {"area": -5},
+        {"area": 1e12},
+        {"area": "large", "iscrowd": "0"},
+    ],
+)
+def test_perfect_detections_are_perfect_whatever_the_ids_and_areas(fields, backend):
+    content = drop_faulty(three_images(**fields), "odd")
+    found = all_metrics(content, perfect(content), ("voc07", "voc12"))
+    assert [found[name] for name in ("AP", "AP50", "VOC07", "VOC12")] == pytest.approx([100] * 4)
+    one = all_metrics(content, perfect(content)[:1], ("voc12",))
+    # COCO interpolates at 101 recalls, of which 0 to 0.33 are reached.
+    assert one["AP50"] == pytest.approx(100 * 34 / 101) and one["VOC12"] == pytest.approx(100 / 3)
+
+
+def test_ids_may_be_texts_or_of_both_kinds(backend):
+    content = three_images(image_id=("x", 2, "10"), category_id="car")
+    for image, number in zip(content["images"], ("x", 2, "10"), strict=True):
+        image["id"] = number
+    content["categories"] = [{"id": "car", "name": "car"}, {"id": 4, "name": "dog"}]
+    found = all_metrics(content, perfect(content), ("voc12",))
+    assert found["AP/car"] == pytest.approx(100) and np.isnan(found["AP/dog"]) and found["VOC12/car"] == pytest.approx(100)
+
+
+def rle(height=100):
+    bitmap = np.zeros((height, 100), np.uint8, order="F")
+    bitmap[10:30, 10:30] = 1
+    return mask_util.encode(bitmap)
+
+
+@pytest.mark.parametrize(
+    "masks",
+    [
+        (POLYGON,) * 3,
+        (..., POLYGON, POLYGON),
+        (POLYGON, POLYGON, ...),
+        (POLYGON, [], None),
+        (rle(), "odd", {"size": [100, 100], "counts": "P"}),
+        ({"size": [100, 100], "counts": [1010, *[20, 80] * 19, 20, 7070]}, POLYGON, [[1, 2, 3, 4]]),
+    ],
+)
+def test_objects_without_a_mask_are_ignored_in_mask_ap(masks, backend):
+    content = three_images(segmentation=masks)
+    found = all_metrics(content, perfect(content, segmentation=rle()))
+    assert found["AP"] == pytest.approx(100) and found["mask_AP"] == pytest.approx(100)
+
+
+def test_mask_ap_without_any_mask_is_not_a_number_and_said(backend, caplog, request):
+    # Said once per process: of images with this test's name.
+    own = request.node.name
+    content = three_images(segmentation=[], image_id=own)
+    content["images"] = [{**content["images"][0], "id": own}]
+    with caplog.at_level("WARNING"):
+        found = all_metrics(content, perfect(content, segmentation=rle()))
+    assert found["AP"] == pytest.approx(100 * 34 / 101) and np.isnan(found["mask_AP"])
+    assert "3 x object ignored in mask AP because it has no usable mask" in caplog.text and own in caplog.text
+    assert "mask_AP" not in all_metrics(content, perfect(content))
+
+
+def test_broken_masks_of_detections_are_named():
+    content = three_images(segmentation=POLYGON)
+    detections = perfect(content, segmentation=rle())
+    del detections[1]["segmentation"]
+    with pytest.raises(UserError, match=r"detections\[1\].segmentation: it has none"):
+        all_metrics(content, detections)
+    with pytest.raises(UserError, match=r"detections\[0\].segmentation: its size is \[90, 100\]"):
+        all_metrics(content, perfect(content, segmentation=rle(90)))
+
+
+def test_as_many_detections_count_as_the_detector_may_give(backend, caplog, request):
+    """150 small objects in a row: with 100 detections, recall ends at 2/3."""
+    boxes = [[5 * (index % 20), 5 * (index // 20), 4, 4] for index in range(150)]
+    own = request.node.name
+    annotations = [{"image_id": own, "category_id": 1, "bbox": box} for box in boxes]
+    image = {"id": own, "file_name": "crowded.png", "width": 100, "height": 100}
+    content = {"images": [image], "categories": [{"id": 1, "name": "car"}], "annotations": annotations}
+    detections = [{**item, "score": 0.5} for item in annotations]
+    with caplog.at_level("WARNING"):
+        assert all_metrics(content, detections)["AP50"] == pytest.approx(100 * 67 / 101)
+        assert all_metrics(content, detections, most=150)["AP50"] == pytest.approx(100)
+        assert all_metrics(content, detections, most=-1)["AP50"] == pytest.approx(100)
+    assert caplog.text.count(f"150 in image '{own}': raise TEST.DETECTIONS_PER_IMAGE") == 1
+
+
+def test_the_config_says_how_many_detections_count(tiny_cfg):
+    cfg = tiny_cfg("TEST.DETECTIONS_PER_IMAGE", 300)
+    assert DetectionTask().evaluator(cfg, "toycity_val").most == 300

@@ -1,0 +1,34 @@
+"""What is wrong with the entries of a dataset: counted by kind, with an example, and said once."""
+
+import logging
+from collections import Counter
+from dataclasses import dataclass, field
+
+from detectron2.utils.logger import log_first_n
+
+
+@dataclass
+class Faults:
+    """Kinds of faults.
+
+    Attributes:
+        counts: Counter of the kinds.
+        examples: {kind: one entry that has it}.
+    """
+
+    counts: Counter = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
+
+    def add(self, kind: str, example: str) -> None:
+        self.counts[kind] += 1
+        self.examples.setdefault(kind, example)
+
+    def merge(self, other: "Faults") -> None:
+        self.counts += other.counts
+        self.examples = {**other.examples, **self.examples}
+
+    def report(self, where: str) -> None:
+        """Log one warning for each kind, once per process: a run reads its datasets again for every evaluation and picture."""
+        for kind, count in self.counts.items():
+            message = f"{where}: {count} x {kind}, e.g. {self.examples[kind]}."
+            log_first_n(logging.WARNING, message, key="message")
