@@ -8,6 +8,7 @@ from detectron2.utils import comm
 
 from mic_det.config import num_classes, num_classes_key
 from mic_det.data.catalog import load_labelled, load_unlabelled
+from mic_det.data.images import check_values
 from mic_det.data.stream import PositionSampler, Stream
 from mic_det.errors import UserError
 
@@ -15,13 +16,14 @@ logger = logging.getLogger(__name__)
 SOURCE_STREAM, TARGET_STREAM = 0, 1
 
 
-def check_files(records, name):
-    """Warn about images that do not exist; raise UserError when none does."""
+def check_files(records, name, value_range=()):
+    """Warn about images that do not exist, and see `check_values`; raise UserError when none exists."""
     missing = [record["file_name"] for record in records if not Path(record["file_name"]).exists()]
     if len(missing) == len(records):
         raise UserError(f"None of the {len(records)} images of '{name}' exists, e.g. {missing[0]}.")
     if missing:
         logger.warning("%s: %d of %d images do not exist, e.g. %s.", name, len(missing), len(records), missing[0])
+    check_values([record["file_name"] for record in records], name, value_range)
 
 
 def classes_of(name):
@@ -47,7 +49,7 @@ def load_source(cfg):
     records = []
     for name in cfg.DATASETS.TRAIN:
         part = load_labelled(name)
-        check_files(part, name)
+        check_files(part, name, cfg.INPUT.RANGE)
         records += part
     return records
 
@@ -57,7 +59,7 @@ def load_target(cfg):
     records = []
     for name in cfg.DATASETS.TARGET:
         part = load_unlabelled(name)
-        check_files(part, name)
+        check_files(part, name, cfg.INPUT.RANGE)
         records += part
     return records
 
@@ -66,7 +68,7 @@ def check_target_and_tests(cfg):
     """Read every dataset beside the source, so that a wrong one fails before training starts."""
     load_target(cfg)
     for name in cfg.DATASETS.TEST:
-        check_files(load_labelled(name), name)
+        check_files(load_labelled(name), name, cfg.INPUT.RANGE)
     check_classes([*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST], num_classes(cfg), num_classes_key(cfg))
 
 

@@ -8,9 +8,8 @@ from pathlib import Path
 from detectron2.structures import BoxMode
 from detectron2.utils.logger import log_first_n
 
+from mic_det.data.files import IMAGE_SUFFIXES, find_files
 from mic_det.errors import UserError
-
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm"}
 
 
 def read_json(path, what, cure=""):
@@ -56,8 +55,7 @@ def read_images(path, image_root, cure=""):
 
 def read_folder(folder):
     """Dataset dicts of every image file below a folder, sorted by name. Sizes are found when an image is read."""
-    folder = Path(folder)
-    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
+    files = find_files(folder)
     if not files:
         raise UserError(f"Folder {folder} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}).")
     return [{"file_name": str(file), "image_id": index} for index, file in enumerate(files, start=1)]
