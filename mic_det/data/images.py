@@ -143,7 +143,7 @@ def to_bytes(pixels: np.ndarray, value_range: tuple, path: str | Path) -> np.nda
 
 
 def scale_frame(frame: np.ndarray, value_range: tuple) -> np.ndarray:
-    """A video's HxWx3 uint8 frame by INPUT.RANGE, unless that is one of deeper images: videos of such cameras are scaled already."""
+    """A video's HxWx3 uint8 frame by INPUT.RANGE, unless that is of deeper images: videos of such cameras are scaled already."""
     deep = any(not isinstance(limit, str) and not 0 <= limit <= 255 for limit in value_range)
     return frame if not value_range or deep else to_bytes(frame, value_range, "a video's frame")
 
@@ -194,7 +194,7 @@ def check_values(paths: list, name: str, value_range: tuple) -> None:
         found = f"INPUT.RANGE is {tuple(value_range)}" if value_range else "INPUT.RANGE is not set"
         # Once: a run reads its datasets several times.
         message = (
-            f"{name}: its images use few of the 256 grey levels that a network sees: {max(levels)[1]}, and {found}. Set it to the "
-            'values that are black and white, or to ("min", "max").'
+            f"{name}: its images use few of the 256 grey levels that a network sees: {max(levels)[1]}, and {found}. "
+            'Set it to the values that are black and white, or to ("min", "max").'
         )
         log_first_n(logging.WARNING, message, key="message")
