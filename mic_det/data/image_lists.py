@@ -69,7 +69,10 @@ def list_images(list_file, root, cure=""):
         found = LINE.fullmatch(line)
         alone = found is None or Path(line.strip("\"'")).suffix.lower() in IMAGE_SUFFIXES
         paths.append(image_path(root, line if alone else found["path"]))
-    return list(dict.fromkeys(paths))
+    once = list(dict.fromkeys(paths))
+    if len(once) < len(paths):
+        say(f"{list_file}: {len(paths) - len(once)} lines left out because their image stands there already.")
+    return once
 
 
 def read_list(list_file, root, classes=None, cure=""):

@@ -24,6 +24,8 @@ def read_names(split_file):
     """Image names of an `ImageSets/Main` list; behind the name a class's lists have 1, 0 or -1, which does not count."""
     try:
         lines = Path(split_file).read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError:
+        raise UserError(f"Split file {split_file} does not exist.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"Split file {split_file} cannot be read: {error}.") from None
     return [re.sub(r"\s+-?[01]$", "", line.strip()) for line in lines if line.strip()]
