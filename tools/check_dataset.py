@@ -52,7 +52,7 @@ def main():
     for check in checks:
         show(check)
         sheet = args.output / f"{Path(check.name).name}.png"
-        cv2.imwrite(str(sheet), contact_sheet(check)[..., ::-1])
+        cv2.imwrite(str(sheet), contact_sheet(check, value_range=cfg.INPUT.RANGE)[..., ::-1])
         print(f"  pictures: {sheet}")
     for failure in failures:
         print(f"\nTraining would fail: {failure}")

@@ -6,12 +6,13 @@ python tools/export_model.py --config-file configs/toycity.yaml --output model.o
 
 import argparse
 
-import cv2
 import numpy as np
 
 from mic_det.checkpoint.export import SUFFIXES, export
 from mic_det.config import num_classes
 from mic_det.data.catalog import class_names
+from mic_det.data.images import named, read_image
+from mic_det.data.stream import READ_ERRORS
 from mic_det.engine.run import load_model
 from mic_det.engine.setup import open_config
 from mic_det.errors import UserError
@@ -23,11 +24,12 @@ NOISE = (512, 1024, 3)
 
 def example_image(cfg, path):
     """The image, or noise, as the network takes it: 3xHxW uint8."""
-    image = np.random.default_rng(0).integers(0, 256, NOISE, dtype=np.uint8) if path is None else cv2.imread(path)
-    if image is None:
-        raise UserError(f"--image {path} cannot be read.")
-    image = image[..., ::-1] if cfg.INPUT.FORMAT == "RGB" else image
-    return task_of(cfg).network_input(cfg, np.ascontiguousarray(image))
+    if path is None:
+        return task_of(cfg).network_input(cfg, np.random.default_rng(0).integers(0, 256, NOISE, dtype=np.uint8))
+    try:
+        return task_of(cfg).network_input(cfg, read_image(path, cfg.INPUT.FORMAT, cfg.INPUT.RANGE))
+    except READ_ERRORS as error:
+        raise UserError(f"--image {named(path, error)}.") from None
 
 
 def main():

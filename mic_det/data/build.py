@@ -1,7 +1,6 @@
 """Records of a run's datasets, what must hold before training, and streams of training samples."""
 
 import logging
-from functools import partial
 from pathlib import Path
 
 from detectron2.data import DatasetCatalog, MetadataCatalog
@@ -9,7 +8,7 @@ from detectron2.utils import comm
 
 from mic_det.config import num_classes, num_classes_key
 from mic_det.data.catalog import load_labelled, load_unlabelled
-from mic_det.data.images import image_size, read_image
+from mic_det.data.images import ImageReader, check_values, image_size
 from mic_det.data.label_images import label_size, read_labels
 from mic_det.data.stream import READ_ERRORS, PositionSampler, Stream
 from mic_det.errors import UserError
@@ -19,8 +18,8 @@ SOURCE_STREAM, TARGET_STREAM = 0, 1
 
 
 def reader(cfg=None):
-    """path -> HxWx3 uint8, as a run with `cfg` reads images. Raises one of READ_ERRORS for those that it cannot use."""
-    return partial(read_image, image_format=cfg.INPUT.FORMAT, value_range=tuple(cfg.INPUT.RANGE)) if cfg else read_image
+    """The ImageReader of a run with `cfg`. It raises one of READ_ERRORS for images that it cannot use."""
+    return ImageReader(cfg.INPUT.FORMAT, tuple(cfg.INPUT.RANGE)) if cfg else ImageReader()
 
 
 def record_fault(record, read=None, num_classes=None):
@@ -48,11 +47,11 @@ def record_fault(record, read=None, num_classes=None):
     return None
 
 
-def check_files(records, name, read=read_image):
-    """Warn about images that do not exist; raise UserError when none can be used.
+def check_files(records, name, read=ImageReader()):
+    """Warn about images that do not exist, and see `check_values`; raise UserError when none can be used.
 
     Args:
-        read: see `record_fault`.
+        read: ImageReader.
     """
     missing = [record["file_name"] for record in records if not Path(record["file_name"]).exists()]
     if len(missing) == len(records):
@@ -61,9 +60,10 @@ def check_files(records, name, read=read_image):
     if missing:
         logger.warning("%s: %d of %d images do not exist, e.g. %s.", name, len(missing), len(records), missing[0])
     check_usable([record for record in records if Path(record["file_name"]).exists()], name, read, len(classes_of(name)))
+    check_values([record["file_name"] for record in records], name, read.value_range)
 
 
-def check_usable(records, name, read=read_image, num_classes=None):
+def check_usable(records, name, read=ImageReader(), num_classes=None):
     """Raise UserError when no image of `name` can be used; reading ends with the first that can. See `record_fault`."""
     first = None
     for record in records:

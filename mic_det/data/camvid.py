@@ -11,7 +11,8 @@ import numpy as np
 from tqdm import tqdm
 
 from mic_det.data.coco import read_json
-from mic_det.data.conversion import Conversion, write_json
+from mic_det.data.conversion import Conversion, size_fault, write_json
+from mic_det.data.files import find_files
 from mic_det.data.label_ids import train_id_table
 from mic_det.errors import UserError
 
@@ -41,7 +42,7 @@ def find_boxes(labels):
 
 
 def pair_files(images, labels):
-    return [(image, labels / f"{image.stem}.png") for image in sorted(images.iterdir()) if image.suffix in (".png", ".jpg")]
+    return [(image, labels / f"{image.stem}.png") for image in find_files(images)]
 
 
 def find_splits(source):
@@ -82,10 +83,12 @@ def convert_pairs(split, pairs):
     result = Conversion({"info": {"split": split}, "images": [], "annotations": [], "categories": CATEGORIES})
     for image_file, label_file in tqdm(pairs, desc=split, unit="image", disable=None):
         labels = cv2.imread(str(label_file), cv2.IMREAD_UNCHANGED)
-        bad = [str(label_file)] if labels is None else []
-        bad += [] if cv2.haveImageReader(str(image_file)) else [str(image_file)]
-        if bad:
-            result.bad_files += bad
+        if labels is None or labels.ndim != 2:
+            result.bad_files.append(str(label_file))
+            continue
+        fault = size_fault(image_file, labels.shape)
+        if fault:
+            result.bad_files.append(fault)
             continue
         result.add_image(str(image_file.resolve()), labels.shape, find_boxes(labels))
     return result

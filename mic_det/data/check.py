@@ -67,7 +67,7 @@ def check_dataset(name, labelled=None, read=None, decode=False):
     Args:
         labelled: whether its labels are used, as those of DATASETS.TRAIN and TEST are, or not, as for TARGET; None uses them
             where there are any.
-        read: path -> HxWx3, the run's reader of images.
+        read: ImageReader of the run.
         decode: read every image completely instead of looking at its header.
 
     Raises:

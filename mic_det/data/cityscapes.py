@@ -7,7 +7,7 @@ import numpy as np
 from pycocotools import mask as mask_codes
 from tqdm import tqdm
 
-from mic_det.data.conversion import Conversion
+from mic_det.data.conversion import Conversion, size_fault
 from mic_det.errors import UserError
 
 # label id -> COCO category id, in the order of the published converter
@@ -83,15 +83,16 @@ def convert_split(root, split, betas=(), drop_fragments=False, masks=False):
     )
     for label_file in tqdm(label_files, desc=f"{split} {fog_name(betas) or 'clear'}", unit="image", disable=None):
         instance_ids = cv2.imread(str(label_file), cv2.IMREAD_UNCHANGED)
-        if instance_ids is None:
+        if instance_ids is None or instance_ids.ndim != 2:
             result.bad_files.append(str(label_file))
             continue
         objects, dropped = find_objects(instance_ids, drop_fragments, masks)
-        result.dropped += dropped
+        result.leave_out(["a fragment of one or two pixels (--drop-fragments)"] * dropped, label_file)
         label_name = str(label_file.relative_to(root / "gtFine")).removesuffix(suffix)
         for name in image_names(label_name, betas):
-            if not cv2.haveImageReader(str(root / name)):
-                result.bad_files.append(str(root / name))
+            fault = size_fault(root / name, instance_ids.shape)
+            if fault:
+                result.bad_files.append(fault)
                 continue
             result.add_image(name, instance_ids.shape, objects)
     return result

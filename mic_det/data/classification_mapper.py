@@ -3,10 +3,11 @@
 import numpy as np
 import torch
 from detectron2.config import configurable
-from detectron2.data import detection_utils as utils
 from PIL import Image
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import v2 as T
+
+from mic_det.data.images import read_image
 
 
 class ClassificationMapper:
@@ -16,7 +17,17 @@ class ClassificationMapper:
     """
 
     @configurable
-    def __init__(self, resize, crop, image_format, labelled=False, random=True, random_resized_crop=False, jitter=0.0):
+    def __init__(
+        self,
+        resize,
+        crop,
+        image_format,
+        labelled=False,
+        random=True,
+        random_resized_crop=False,
+        jitter=0.0,
+        value_range=(),
+    ):
         """
         Args:
             resize: side in pixels of the square.
@@ -26,6 +37,7 @@ class ClassificationMapper:
             random: mirror, jitter and crop at random, for training.
             random_resized_crop: crop 8 to 100 % of the square, ratio 3/4 to 4/3, instead of its middle.
             jitter: strength of brightness, contrast and saturation jitter.
+            value_range: see `read_image`.
         """
         # Bicubic, as the published code's resizing.
         steps = [T.Resize((resize, resize), InterpolationMode.BICUBIC)]
@@ -35,6 +47,7 @@ class ClassificationMapper:
         self.transform = T.Compose(steps)
         self.image_format = image_format
         self.labelled = labelled
+        self.value_range = value_range
 
     @classmethod
     def from_config(cls, cfg, labelled=False, random=True):
@@ -47,6 +60,7 @@ class ClassificationMapper:
             "random": random,
             "random_resized_crop": sizes.RANDOM_RESIZED_CROP,
             "jitter": cfg.INPUT.COLOR_JITTER if labelled else 0.0,
+            "value_range": tuple(cfg.INPUT.RANGE),
         }
 
     def prepare(self, image):
@@ -55,6 +69,6 @@ class ClassificationMapper:
 
     def __call__(self, record):
         """Return {"image": 3xHxW uint8, "file_name", "image_id" and, when `labelled`, "label"}."""
-        image = utils.read_image(record["file_name"], format=self.image_format)
-        sample = {"image": self.prepare(np.ascontiguousarray(image)), **{key: record[key] for key in ("file_name", "image_id")}}
+        image = read_image(record["file_name"], self.image_format, self.value_range)
+        sample = {"image": self.prepare(image), **{key: record[key] for key in ("file_name", "image_id")}}
         return {**sample, "label": record["label"]} if self.labelled else sample

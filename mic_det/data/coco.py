@@ -11,12 +11,12 @@ from mic_det.data.box_checks import is_outside, odd_boxes
 from mic_det.data.classes import sorted_categories
 from mic_det.data.coco_schema import check_structure, name_of, usable_entries, validate_detections
 from mic_det.data.faults import Faults
+from mic_det.data.files import IMAGE_SUFFIXES, find_files
 from mic_det.data.images import image_size
 from mic_det.data.stream import READ_ERRORS
 from mic_det.errors import UserError
 from mic_det.validation import refuse
 
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm"}
 GZIP = b"\x1f\x8b"  # first bytes of a file
 
 
@@ -69,8 +69,7 @@ def read_images(path, image_root, cure=""):
 
 def read_folder(folder):
     """Dataset dicts of every image file below a folder, sorted by name. Sizes are found when an image is read."""
-    folder = Path(folder)
-    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
+    files = find_files(folder)
     if not files:
         raise UserError(f"Folder {folder} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}).")
     return [{"file_name": str(file), "image_id": index} for index, file in enumerate(files, start=1)]

@@ -1,24 +1,33 @@
-"""What every prepare command makes: a COCO dictionary, counts, and the list of files that could not be used."""
+"""What every prepare command makes: a COCO dictionary, counts, and what could not be used."""
 
 import json
 import logging
+import math
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
 
+from detectron2.utils.logger import log_first_n
 from tabulate import tabulate
 
-logger = logging.getLogger(__name__)
+from mic_det.data.images import image_size
 
 
 @dataclass
 class Conversion:
-    """What one split gave: the COCO dictionary, objects per class, and the files that could not be used."""
+    """What one split gave: the COCO dictionary, objects per class, and what could not be used.
+
+    Attributes:
+        bad_files: paths, with the reason where there is more to say than that the file is missing or unreadable.
+        left_out: objects by the reason why they are not in the dictionary.
+        examples: where the first object of each reason is.
+    """
 
     coco: dict
     counts: Counter = field(default_factory=Counter)
-    dropped: int = 0
     bad_files: list = field(default_factory=list)
+    left_out: Counter = field(default_factory=Counter)
+    examples: dict = field(default_factory=dict)
 
     def add_image(self, name, shape, objects):
         """Add an image of (height, width) `shape` with annotations that still lack ids; ids start at 1."""
@@ -29,11 +38,42 @@ class Conversion:
             annotations.append({"id": len(annotations) + 1, "image_id": image_id, **item})
             self.counts[self.coco["categories"][item["category_id"] - 1]["name"]] += 1
 
+    def leave_out(self, reasons, where):
+        """Count objects that are left out, one for each of `reasons`; `where` is the file."""
+        for reason in reasons:
+            self.left_out[reason] += 1
+            self.examples.setdefault(reason, where)
+
+    def losses(self):
+        """One phrase for each reason why objects were left out."""
+        return [f"{count} objects left out: {reason}, e.g. in {self.examples[reason]}" for reason, count in self.left_out.items()]
+
+
+def box_fault(x0, y0, x1, y1):
+    """Why corners make no box, or None. A VOC box whose corners coincide has no area either: a click, not an object."""
+    if not all(math.isfinite(value) for value in (x0, y0, x1, y1)):
+        return "a corner that is no finite number"
+    return None if x1 > x0 and y1 > y0 else "a box without area"
+
+
+def size_fault(image, shape):
+    """Why an image cannot go with labels of (height, width) `shape`, or None."""
+    try:
+        height, width = image_size(image)
+    except OSError:
+        return str(image)
+    if (height, width) == tuple(shape):
+        return None
+    return f"{image}: {width} x {height} pixels, but its labels have {shape[1]} x {shape[0]}"
+
 
 def report_bad_files(result, name):
-    """Log how many files a Conversion could not use, and the first of them."""
+    """Log how many files and objects a Conversion could not use, and the first of them; once, as runs read datasets again."""
     if result.bad_files:
-        logger.warning("%s: %d files are missing or unreadable, e.g. %s.", name, len(result.bad_files), result.bad_files[0])
+        message = f"{name}: {len(result.bad_files)} files are missing or unreadable, e.g. {result.bad_files[0]}."
+        log_first_n(logging.WARNING, message, key="message")
+    for loss in result.losses():
+        log_first_n(logging.WARNING, f"{name}: {loss}.", key="message")
 
 
 def write_json(path, content):
@@ -42,7 +82,7 @@ def write_json(path, content):
 
 
 def print_conversions(results, out=sys.stdout):
-    """Print objects per class for each written annotation file and name every bad file.
+    """Print objects per class for each written annotation file, what was left out of it, and every bad file.
 
     Args:
         results: path of the annotation file -> Conversion.
@@ -52,10 +92,12 @@ def print_conversions(results, out=sys.stdout):
     """
     classes = [category["name"] for category in next(iter(results.values())).coco["categories"]]
     rows = [
-        [path.name, len(result.coco["images"]), *(result.counts[name] for name in classes), result.dropped]
+        [path.name, len(result.coco["images"]), *(result.counts[name] for name in classes), result.left_out.total()]
         for path, result in results.items()
     ]
-    out.write(tabulate(rows, headers=["file", "images", *classes, "dropped"], tablefmt="github") + "\n")
+    out.write(tabulate(rows, headers=["file", "images", *classes, "left out"], tablefmt="github") + "\n")
+    for path, result in results.items():
+        out.write("".join(f"{path.name}: {loss}\n" for loss in result.losses()))
     bad = sorted({name for result in results.values() for name in result.bad_files})
     for name in bad:
         out.write(f"missing or unreadable: {name}\n")

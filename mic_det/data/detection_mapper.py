@@ -9,6 +9,7 @@ from detectron2.data import detection_utils as utils
 from detectron2.data import transforms as T
 
 from mic_det.data.augmentation import colour_jitter
+from mic_det.data.images import read_image
 
 
 class TrainingMapper:
@@ -18,18 +19,20 @@ class TrainingMapper:
     """
 
     @configurable
-    def __init__(self, augmentations, image_format, labelled, mask_format=None):
+    def __init__(self, augmentations, image_format, labelled, mask_format=None, value_range=()):
         """
         Args:
             augmentations: list of detectron2 augmentations.
             image_format: "BGR" or "RGB".
             labelled: whether annotations become "instances"; otherwise they are not even looked at.
             mask_format: "polygon" or "bitmask" to keep instance masks, None to drop them.
+            value_range: see `read_image`.
         """
         self.augmentations = T.AugmentationList(augmentations)
         self.image_format = image_format
         self.labelled = labelled
         self.mask_format = mask_format
+        self.value_range = value_range
 
     @classmethod
     def from_config(cls, cfg, labelled):
@@ -42,11 +45,12 @@ class TrainingMapper:
             "image_format": cfg.INPUT.FORMAT,
             "labelled": labelled,
             "mask_format": cfg.INPUT.MASK_FORMAT if cfg.MODEL.MASK_ON else None,
+            "value_range": tuple(cfg.INPUT.RANGE),
         }
 
     def __call__(self, record):
         """Return {"image": CxHxW uint8, "file_name", "image_id", "height", "width"} and, when labelled, "instances"."""
-        image = utils.read_image(record["file_name"], format=self.image_format)
+        image = read_image(record["file_name"], self.image_format, self.value_range)
         if "height" in record:
             utils.check_image_size(record, image)
         height, width = image.shape[:2]
@@ -75,3 +79,42 @@ class TrainingMapper:
         ]
         instances = utils.annotations_to_instances(objects, size, mask_format=self.mask_format or "polygon")
         return utils.filter_empty_instances(instances, by_mask=self.mask_format is not None)
+
+
+class TestMapper:
+    """Reads and resizes one test image; "height" and "width" are the original's."""
+
+    __test__ = False  # pytest's, which takes the name for a test's
+
+    @configurable
+    def __init__(self, shortest, longest, image_format, value_range=()):
+        """
+        Args:
+            shortest: pixels of the shortest side after resizing; 0 keeps the image's size.
+            longest: most pixels of the longest side.
+            image_format: "BGR" or "RGB".
+            value_range: see `read_image`.
+        """
+        self.resize = T.ResizeShortestEdge([shortest] * 2, longest)
+        self.image_format = image_format
+        self.value_range = value_range
+
+    @classmethod
+    def from_config(cls, cfg):
+        return {
+            "shortest": cfg.INPUT.MIN_SIZE_TEST,
+            "longest": cfg.INPUT.MAX_SIZE_TEST,
+            "image_format": cfg.INPUT.FORMAT,
+            "value_range": tuple(cfg.INPUT.RANGE),
+        }
+
+    def __call__(self, record):
+        """The record without its annotations and with {"image": 3xHxW uint8, "height", "width"}."""
+        image = read_image(record["file_name"], self.image_format, self.value_range)
+        utils.check_image_size(dict(record), image)
+        kept = {key: value for key, value in record.items() if key != "annotations"}
+        return {**kept, "image": self.prepare(image), "height": image.shape[0], "width": image.shape[1]}
+
+    def prepare(self, image):
+        """3xHxW uint8 at test size of an HxWx3 uint8 image, both in the network's channel order."""
+        return torch.from_numpy(np.ascontiguousarray(self.resize.get_transform(image).apply_image(image).transpose(2, 0, 1)))

@@ -1,13 +1,18 @@
 """Image classification datasets: text files with a path and a label per line, and folders with one subfolder per class."""
 
 import logging
+import re
+from collections import Counter
 from pathlib import Path
 
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.utils.logger import log_first_n
 
-from mic_det.data.coco import IMAGE_SUFFIXES
-from mic_det.errors import UserError
+from mic_det.data.files import IMAGE_SUFFIXES, find_files
+from mic_det.errors import UserError, did_you_mean
+
+# An image's path, and behind a space, a tab, a comma or a semicolon its label; CSV puts quotes around paths with commas.
+LINE = re.compile(r"""(?P<path>".+?"|'.+?'|.+?)\s*[\s,;]\s*["']?(?P<label>[^\s,;"']+)["']?""")
 
 
 def register_classification(name, read_items, read_images):
@@ -34,48 +39,99 @@ def records(paths):
 
 
 def read_lines(list_file, cure=""):
-    """Non-empty lines of a list. Raises UserError when it does not exist or is empty; `cure` ends the sentence."""
+    """Lines of a list without empty ones and comments, which begin with #.
+
+    Raises:
+        UserError: when it does not exist, is no text or is empty; `cure` ends the sentence.
+    """
     if not Path(list_file).is_file():
         raise UserError(f"Image list {list_file} does not exist.{cure}")
-    lines = [line.strip() for line in Path(list_file).read_text().splitlines() if line.strip()]
+    try:
+        # utf-8-sig: spreadsheets begin a file with a byte order mark.
+        text = Path(list_file).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"Image list {list_file} cannot be read as UTF-8 text: {error}.") from None
+    lines = [line.strip() for line in text.split("\n") if line.strip() and not line.lstrip().startswith("#")]
     if not lines:
         raise UserError(f"Image list {list_file} is empty.{cure}")
     return lines
 
 
+def image_path(root, text):
+    """An absolute path of a list's entry, which may begin with ~ and stand in quotes."""
+    return Path(root) / Path(text.strip("\"'")).expanduser()
+
+
 def list_images(list_file, root, cure=""):
-    """Image paths of a list, whose last word, the label, is cut off without being looked at."""
-    return [Path(root) / line.rsplit(None, 1)[0] for line in read_lines(list_file, cure)]
+    """Image paths of a list, once each; a label behind a path is cut off without being looked at."""
+    paths = []
+    for line in read_lines(list_file, cure):
+        found = LINE.fullmatch(line)
+        alone = found is None or Path(line.strip("\"'")).suffix.lower() in IMAGE_SUFFIXES
+        paths.append(image_path(root, line if alone else found["path"]))
+    once = list(dict.fromkeys(paths))
+    if len(once) < len(paths):
+        say(f"{list_file}: {len(paths) - len(once)} lines left out because their image stands there already.")
+    return once
 
 
 def read_list(list_file, root, classes=None, cure=""):
     """([(image path, class index)], class names) of a list with a relative or absolute path and a label per line.
 
-    The last word of a line is the label, so paths may contain spaces. Lines whose label is no class index are counted,
-    reported and left out.
+    The last word of a line is the label, so paths may contain spaces; see LINE. Lines whose label is no class index, and images
+    that stand there again, are counted, reported and left out.
 
     Args:
         root: folder that relative paths start from.
         classes: names in the order of the labels; None takes the names of the images' folders.
 
     Raises:
-        UserError: when no line can be used, or folders and labels contradict each other.
+        UserError: when no line can be used, labels count from 1, an image has two labels, or folders and labels contradict each
+            other.
     """
-    items, faulty = [], []
-    for line in read_lines(list_file, cure):
-        path, _, label = line.rpartition(" ")
-        known = label.isascii() and label.isdigit() and (classes is None or int(label) < len(classes))
-        if path and known:
-            items.append((Path(root) / path.strip(), int(label)))
-        else:
+    lines = read_lines(list_file, cure)
+    matches = [LINE.fullmatch(line) for line in lines]
+    labels = [int(found["label"]) if found and re.fullmatch("[0-9]+", found["label"]) else None for found in matches]
+    known = [label for label in labels if label is not None]
+    check_first_label(list_file, known, classes)
+    items, faulty = {}, []
+    for line, found, label in zip(lines, matches, labels, strict=True):
+        if label is None or (classes is not None and label >= len(classes)):
             faulty.append(line)
+            continue
+        path = image_path(root, found["path"])
+        if items.setdefault(path, label) != label:
+            raise UserError(f"{list_file}: image {path} has the labels {items[path]} and {label}.")
     if faulty:
-        # Once: a run reads its datasets again for every evaluation and picture.
-        message = f"{list_file}: {len(faulty)} lines left out because they do not end in a class index, e.g. '{faulty[0]}'."
-        log_first_n(logging.WARNING, message, key="message")
+        say(f"{list_file}: {len(faulty)} lines left out because they do not end in a class index, e.g. '{faulty[0]}'.")
     if not items:
         raise UserError(f"No line of {list_file} ends in a class index, as in 'Art/Bed/00001.jpg 8'.")
-    return items, list(classes) if classes else folder_names(items, list_file)
+    again = len(lines) - len(faulty) - len(items)
+    if again:
+        say(f"{list_file}: {again} lines left out because their image stands there already.")
+    items = list(items.items())
+    names = list(classes) if classes else folder_names(items, list_file)
+    report_unused(items, names, list_file)
+    return items, names
+
+
+def say(message):
+    """Warn once: a run reads its datasets again for every evaluation and picture."""
+    log_first_n(logging.WARNING, message, key="message")
+
+
+def check_first_label(list_file, labels, classes):
+    """Raise UserError when the labels count from 1: K classes would be shifted by one, and the last be left out."""
+    if labels and min(labels) == 1 and (classes is None or max(labels) >= len(classes)):
+        raise UserError(f"{list_file}: its labels are 1 to {max(labels)}, but class indices start at 0: take 1 from each.")
+
+
+def report_unused(items, classes, where):
+    """Say which classes have no image."""
+    found = Counter(label for _, label in items)
+    unused = [name for index, name in enumerate(classes) if not found[index]]
+    if unused:
+        say(f"{where}: no image of {len(unused)} of the {len(classes)} classes, e.g. '{unused[0]}'.")
 
 
 def folder_names(items, list_file):
@@ -109,19 +165,23 @@ def read_class_folders(folder, classes=None, cure=""):
     if not folder.is_dir():
         raise UserError(f"Folder {folder} does not exist.{cure}")
     found = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    classes = list(classes) if classes else found
-    absent = [name for name in classes if name not in found]
+    names = list(classes) if classes else found
+    absent = [name for name in names if name not in found]
     if absent:
-        raise UserError(f"Folder {folder} has no subfolder '{absent[0]}'; it has {', '.join(found) or 'none'}.")
-    items = [
-        (path, label)
-        for label, name in enumerate(classes)
-        for path in sorted((folder / name).rglob("*"))
-        if path.suffix.lower() in IMAGE_SUFFIXES
-    ]
+        hint = did_you_mean(absent[0], found)
+        raise UserError(f"Folder {folder} has no subfolder '{absent[0]}'; it has {', '.join(found) or 'none'}.{hint}")
+    items = [(path, label) for label, name in enumerate(names) for path in find_files(folder / name)]
     if not items:
         raise UserError(f"No image below {folder}: it needs one subfolder of images per class.{cure}")
-    return items, classes
+    report_unused(items, names, folder)
+    others = [name for name in found if name not in names]
+    passed_over = sum(len(find_files(folder / name)) for name in others)
+    if passed_over:
+        say(f"{folder}: {passed_over} images in subfolders that `classes` does not name left out: {', '.join(others)}.")
+    loose = sum(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir() if not path.name.startswith("."))
+    if loose:
+        say(f"{folder}: {loose} images beside the classes' subfolders left out.")
+    return items, names
 
 
 def register_image_list(name, list_file, root, classes=None, resolve=Path, cure=""):

@@ -2,28 +2,36 @@
 
 from pathlib import Path
 
-import cv2
-from PIL import Image
 from tqdm import tqdm
 
-from mic_det.data.conversion import Conversion
+from mic_det.data.conversion import Conversion, box_fault
+from mic_det.data.files import find_files
+from mic_det.data.images import image_size, named
 from mic_det.errors import UserError
 
 CLASSES = ("Car", "Van", "Truck", "Pedestrian", "Person_sitting", "Cyclist", "Tram", "Misc")
+IGNORED = "DontCare"
 CATEGORIES = [{"id": index, "name": name} for index, name in enumerate(CLASSES, start=1)]
 
 
 def read_labels(path):
-    """Annotations without ids of one label file; DontCare regions are left out.
+    """(annotations without ids, reasons why objects are left out) of one label file; DontCare regions are no objects.
 
     A line holds type, truncation, occlusion, angle, then the box's left, top, right, bottom in pixels from 0.
+
+    Raises:
+        ValueError: for a line without four numbers in these places.
     """
-    objects = []
-    for line in Path(path).read_text().splitlines():
+    objects, left_out = [], []
+    for line in Path(path).read_text(encoding="utf-8-sig").splitlines():
         words = line.split()
-        if not words or words[0] not in CLASSES:
+        if not words or words[0] == IGNORED:
             continue
         x0, y0, x1, y1 = map(float, words[4:8])
+        fault = f"the unknown type '{words[0]}'" if words[0] not in CLASSES else box_fault(x0, y0, x1, y1)
+        if fault:
+            left_out.append(fault)
+            continue
         objects.append(
             {
                 "category_id": CLASSES.index(words[0]) + 1,
@@ -32,27 +40,28 @@ def read_labels(path):
                 "iscrowd": 0,
             }
         )
-    return objects
+    return objects, left_out
 
 
 def convert_kitti(root):
     """Convert `<root>/training/{image_2,label_2}`. Missing or unreadable files are listed in the result, never fatal."""
     root = Path(root)
-    images = sorted((root / "training/image_2").glob("*.png"))
+    images = find_files(root / "training/image_2")
     if not images:
-        raise UserError(f"No {root}/training/image_2/*.png found: --root must be the folder that holds training/.")
+        raise UserError(f"No image in {root}/training/image_2 found: --root must be the folder that holds training/.")
     result = Conversion({"info": {}, "images": [], "annotations": [], "categories": CATEGORIES})
     for image in tqdm(images, desc="KITTI", unit="image", disable=None):
         labels = root / "training/label_2" / f"{image.stem}.txt"
-        if not cv2.haveImageReader(str(image)):
+        try:
+            size = image_size(image)
+        except OSError:
             result.bad_files.append(str(image))
             continue
         try:
-            objects = read_labels(labels)
-        except (OSError, ValueError, IndexError):
-            result.bad_files.append(str(labels))
+            objects, left_out = read_labels(labels)
+        except (OSError, ValueError) as error:
+            result.bad_files.append(named(labels, error))
             continue
-        with Image.open(image) as opened:
-            width, height = opened.size
-        result.add_image(str(image.relative_to(root)), (height, width), objects)
+        result.add_image(str(image.relative_to(root)), size, objects)
+        result.leave_out(left_out, labels)
     return result

@@ -6,7 +6,8 @@ import numpy as np
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from PIL import Image
 
-from mic_det.data.coco import IMAGE_SUFFIXES
+from mic_det.data.files import IMAGE_SUFFIXES, find_files
+from mic_det.data.images import decoding, upright
 from mic_det.errors import UserError
 
 IGNORE = 255
@@ -62,10 +63,7 @@ def find_images(folder, suffix="", cure=""):
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"Folder {folder} does not exist.{cure}")
-    if suffix:
-        found = sorted(folder.rglob(f"*{suffix}"))
-    else:
-        found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    found = find_files(folder, suffix or tuple(IMAGE_SUFFIXES))
     if not found:
         raise UserError(f"No image *{suffix} below {folder}.{cure}")
     return found
@@ -75,16 +73,23 @@ def find_pairs(image_folder, label_folder, image_suffix="", label_suffix=".png",
     """(image, label) paths with the same path below both folders but for the suffixes.
 
     Raises:
-        UserError: naming the first image without a label, or when there are no images.
+        UserError: naming the first image without a label, or whose label it is itself, or when there are no images.
     """
     pairs = []
     for image in find_images(image_folder, image_suffix, cure):
         relative = str(image.relative_to(image_folder))
-        base = relative.removesuffix(image_suffix) if image_suffix else str(Path(relative).with_suffix(""))
-        label = Path(label_folder) / f"{base}{label_suffix}"
-        if not label.is_file():
-            raise UserError(f"Image {image} has no label {label}.{cure}")
-        pairs.append((image, label))
+        # The suffix may be in upper case.
+        base = relative[: -len(image_suffix or image.suffix)]
+        pairs.append((image, Path(label_folder) / f"{base}{label_suffix}"))
+    missing = [pair for pair in pairs if not pair[1].is_file()]
+    if missing:
+        image, label = missing[0]
+        others = find_files(label_folder)
+        hint = cure or (f" There is {others[0]}, for one: set `image_suffix` and `label_suffix`." if others else "")
+        raise UserError(f"Image {image} has no label {label}; so have {len(missing)} of {len(pairs)} images none.{hint}")
+    own = [image for image, label in pairs if label.samefile(image)]
+    if own:
+        raise UserError(f"Image {own[0]} would be its own label: set `image_suffix` and `label_suffix`, or another folder.")
     return pairs
 
 
@@ -95,24 +100,29 @@ def label_size(path):
 
 
 def read_labels(path, num_classes=None, size=None):
-    """Label image HxW uint8.
+    """Label image HxW uint8, upright like images.
 
     Args:
         num_classes: labels are below it, or IGNORE; None allows all.
         size: (height, width) of the image that is labelled; None allows any.
 
     Raises:
-        ValueError: when the image has several channels, another size or a label beyond the classes.
+        OSError: when the file is missing or broken.
+        ValueError: when the image has several channels, another size, numbers that are no class index or a label beyond the
+            classes, or is a JPEG.
     """
-    with Image.open(path) as image:
-        labels = np.array(image)
+    with decoding(path), Image.open(path) as image:
+        kind, labels = image.format, np.array(upright(image))
     if labels.ndim != 2:
         raise ValueError(f"label image {path} has {labels.shape[2]} channels: it must hold one class index per pixel")
+    if kind in ("JPEG", "MPO"):
+        raise ValueError(f"label image {path} is a JPEG, whose compression changes labels: write them as PNG")
     if size is not None and labels.shape != tuple(size):
         found, wanted = (f"{shape[1]}x{shape[0]}" for shape in (labels.shape, size))
         raise ValueError(f"label image {path} has another size than its image: {found} instead of {wanted}")
-    if num_classes is not None:
-        wrong = labels[(labels >= num_classes) & (labels != IGNORE)]
-        if wrong.size:
-            raise ValueError(f"label image {path} has the label {wrong[0]}, but there are {num_classes} classes (and {IGNORE})")
+    count = IGNORE if num_classes is None else num_classes
+    right = (labels < count) & (labels >= 0) & (labels == labels.astype(np.int64)) if labels.dtype != np.uint8 else labels < count
+    wrong = labels[~right & (labels != IGNORE)]
+    if wrong.size:
+        raise ValueError(f"label image {path} has the label {wrong[0]}, but there are {count} classes (and {IGNORE})")
     return labels.astype(np.uint8)

@@ -11,15 +11,17 @@ from PIL import Image
 from tabulate import tabulate
 from tqdm import tqdm
 
+from mic_det.data.images import decoding, image_size, named, upright
 from mic_det.data.label_ids import CLASSES, train_id_table
 from mic_det.data.label_images import find_images
 from mic_det.data.statistics import collect, count_pixels, write_statistics
+from mic_det.data.stream import READ_ERRORS
 
 
 def decode_indices(path):
     """HxW ids of a grey or palette image (Cityscapes, GTA)."""
-    with Image.open(path) as image:
-        return np.array(image)
+    with decoding(path), Image.open(path) as image:
+        return np.array(upright(image))
 
 
 def decode_synthia(path):
@@ -46,14 +48,14 @@ def convert_labels(files, output_of, decode, table, description):
     def convert(path):
         try:
             ids = decode(path)
-            if ids.ndim != 2 or ids.max() > 255:
-                raise ValueError("it does not hold one id below 256 per pixel")
+            if ids.ndim != 2 or ids.dtype.kind not in "ui" or ids.min() < 0 or ids.max() > 255:
+                raise ValueError("it does not hold one id from 0 to 255 per pixel")
             labels = table[ids]
             if not cv2.imwrite(str(output_of(path)), labels):
                 raise OSError("the result could not be written")
             return count_pixels(labels)
-        except (OSError, ValueError) as error:
-            return f"{path}: {error}"
+        except READ_ERRORS as error:
+            return named(path, error)
 
     counts, bad = {}, []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -102,5 +104,9 @@ def finish(root, counts, bad, classes=CLASSES, statistics=True, out=sys.stdout):
 def check_labels(pairs, classes=CLASSES, description="labels"):
     """`collect` over (image, label) pairs that are ready; images must exist and be readable as well."""
     counts, bad = collect([label for _, label in pairs], len(classes), description)
-    bad += [f"{image}: unreadable" for image, _ in pairs if not cv2.haveImageReader(str(image))]
+    for image, _ in pairs:
+        try:
+            image_size(image)
+        except OSError as error:
+            bad.append(named(image, error))
     return counts, bad

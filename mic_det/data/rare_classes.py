@@ -20,9 +20,11 @@ class RareClassSampling:
             class_names: for the error message.
 
         Raises:
-            UserError: when a class that occurs has no image with enough pixels of it.
+            UserError: when no class occurs, or one that does has no image with enough pixels of it.
         """
         self.classes = sorted({index for found in counts for index in found})
+        if not self.classes:
+            raise UserError("Rare Class Sampling finds no class in any label image: all their pixels are ignored (255).")
         totals = np.array([sum(found.get(index, 0) for found in counts) for index in self.classes], dtype=np.float64)
         frequency = totals / totals.sum()
         scores = (1 - frequency) / temperature

@@ -3,10 +3,10 @@
 import numpy as np
 import torch
 from detectron2.config import configurable
-from detectron2.data import detection_utils as utils
 from detectron2.data import transforms as T
 
 from mic_det.data.augmentation import ResizeToFit, colour_jitter
+from mic_det.data.images import read_image
 from mic_det.data.label_images import IGNORE, read_labels
 
 
@@ -17,7 +17,18 @@ class SegmentationMapper:
     """
 
     @configurable
-    def __init__(self, size, crop_size, image_format, num_classes=None, max_area=1.0, jitter=0.0, margins=(), pad_value=0.0):
+    def __init__(
+        self,
+        size,
+        crop_size,
+        image_format,
+        num_classes=None,
+        max_area=1.0,
+        jitter=0.0,
+        margins=(),
+        pad_value=0.0,
+        value_range=(),
+    ):
         """
         Args:
             size: (width, height) to fit images into; () keeps their size.
@@ -28,6 +39,7 @@ class SegmentationMapper:
             jitter: strength of colour jitter.
             margins: pixels at top, bottom, left and right of the unresized image that are not valid; () for none.
             pad_value: grey level of the padding.
+            value_range: see `read_image`.
         """
         self.resize = T.AugmentationList([ResizeToFit(size)] if size else [])
         constrained = [T.RandomCrop_CategoryAreaConstraint("absolute", crop_size, max_area, IGNORE)] if num_classes else []
@@ -37,6 +49,7 @@ class SegmentationMapper:
         self.image_format = image_format
         self.num_classes = num_classes
         self.margins = margins if any(margins) else ()
+        self.value_range = value_range
 
     @classmethod
     def from_config(cls, cfg, labelled):
@@ -50,6 +63,7 @@ class SegmentationMapper:
             "jitter": cfg.INPUT.COLOR_JITTER if labelled else 0.0,
             "margins": () if labelled else semantic.TARGET_MARGINS,
             "pad_value": float(round(sum(cfg.MODEL.PIXEL_MEAN) / 3)),
+            "value_range": tuple(cfg.INPUT.RANGE),
         }
 
     def read(self, record):
@@ -58,7 +72,7 @@ class SegmentationMapper:
         Raises:
             OSError, ValueError: when the image or its labels cannot be used, or nothing of it is valid.
         """
-        image = utils.read_image(record["file_name"], format=self.image_format)
+        image = read_image(record["file_name"], self.image_format, self.value_range)
         if self.num_classes is None:
             return self.fit(image)
         return self.fit(image, read_labels(record["sem_seg_file_name"], self.num_classes, image.shape[:2]))
@@ -110,21 +124,27 @@ class SegmentationTestMapper:
     """Reads and resizes one test image; "height" and "width" are the original's."""
 
     @configurable
-    def __init__(self, size, image_format):
+    def __init__(self, size, image_format, value_range=()):
         """
         Args:
             size: (width, height) to fit images into; () keeps their size.
             image_format: "BGR" or "RGB".
+            value_range: see `read_image`.
         """
         self.resize = ResizeToFit(size) if size else None
         self.image_format = image_format
+        self.value_range = value_range
 
     @classmethod
     def from_config(cls, cfg):
-        return {"size": cfg.INPUT.SEM_SEG.TEST_SIZE, "image_format": cfg.INPUT.FORMAT}
+        return {
+            "size": cfg.INPUT.SEM_SEG.TEST_SIZE,
+            "image_format": cfg.INPUT.FORMAT,
+            "value_range": tuple(cfg.INPUT.RANGE),
+        }
 
     def __call__(self, record):
-        image = utils.read_image(record["file_name"], format=self.image_format)
+        image = read_image(record["file_name"], self.image_format, self.value_range)
         return {**record, **self.prepare(image)}
 
     def prepare(self, image):

@@ -8,16 +8,25 @@ processes or accumulation steps.
 import contextlib
 import logging
 import random
+import struct
+import zlib
 
 import cv2
 import numpy as np
 import torch
+from PIL import Image
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from mic_det.data.images import named
 from mic_det.errors import UserError
 
 logger = logging.getLogger(__name__)
-READ_ERRORS = (OSError, ValueError, SyntaxError)  # what PIL and detectron2 raise for bad files
+# What PIL, OpenCV, detectron2 and pycocotools raise for files, labels and sizes that cannot be used; an AssertionError is
+# detectron2's for a mask of another size than its image. Others are mistakes of ours and end the run.
+READ_ERRORS = (
+    *(OSError, ValueError, SyntaxError, EOFError, ArithmeticError, AssertionError, MemoryError),
+    *(cv2.error, struct.error, zlib.error, Image.DecompressionBombError),
+)
 
 
 @contextlib.contextmanager
@@ -107,8 +116,21 @@ class StreamDataset(Dataset):
                 try:
                     return {**self.sample(record), "skipped": skipped}
                 except READ_ERRORS as error:
-                    skipped.append(f"{record['file_name']}: {error}")
+                    skipped.append(named(record["file_name"], error))
         raise UserError(f"None of the {len(self.records)} images can be read; the first error is {skipped[0]}")
+
+
+class Messenger(Dataset):
+    """A dataset whose UserErrors are samples: a loader's process would send the text of a traceback instead."""
+
+    def __init__(self, dataset):
+        self.dataset = dataset
+
+    def __getitem__(self, place):
+        try:
+            return self.dataset[place]
+        except UserError as error:
+            return error
 
 
 def identity(batch):
@@ -132,7 +154,7 @@ class Stream:
         """
         dataset.seed = sampler.seed
         loader = DataLoader(
-            dataset,
+            Messenger(dataset),
             batch_sampler=sampler,
             num_workers=workers,
             collate_fn=identity,
@@ -147,10 +169,24 @@ class Stream:
         return self
 
     def __next__(self):
-        batch = next(self.batches)
+        batch = self.next_batch()
         for sample in batch:
+            if isinstance(sample, UserError):
+                raise sample
             for message in sample.pop("skipped"):
                 if message not in self.unreadable:
                     logger.warning("Image left out, another takes its place: %s", message)
                 self.unreadable.add(message)
         return batch
+
+    def next_batch(self):
+        try:
+            return next(self.batches)
+        except RuntimeError as error:
+            # Torch's words for a process that the system has ended.
+            if "DataLoader worker (pid" not in str(error):
+                raise
+            raise UserError(
+                "A process that reads images was ended by the system, most often for want of memory (or of shared memory, "
+                f"/dev/shm): lower DATALOADER.NUM_WORKERS, or set it to 0. Torch says: {str(error).splitlines()[0]}"
+            ) from error

@@ -1,12 +1,15 @@
 """PASCAL VOC's layout: one XML file per image. VOC, Clipart, Watercolor, Comic and Sim10k come in it."""
 
 import contextlib
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from tqdm import tqdm
 
-from mic_det.data.conversion import Conversion
+from mic_det.data.conversion import Conversion, box_fault
+from mic_det.data.files import IMAGE_SUFFIXES, find_files
+from mic_det.data.images import image_size, named
 from mic_det.errors import UserError
 
 CLASSES = (
@@ -15,53 +18,79 @@ CLASSES = (
 )
 ART_CLASSES = ("bicycle", "bird", "car", "cat", "dog", "person")  # Watercolor and Comic (Inoue et al., CVPR 2018)
 SIM10K_CLASSES = ("car", "person", "motorbike")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".JPEG", ".JPG")
 
 
 def read_names(split_file):
-    """Image names of an `ImageSets/Main` list; only the first word of a line counts."""
+    """Image names of an `ImageSets/Main` list; behind the name a class's lists have 1, 0 or -1, which does not count."""
     try:
-        return [line.split()[0] for line in Path(split_file).read_text().splitlines() if line.strip()]
+        lines = Path(split_file).read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError:
         raise UserError(f"Split file {split_file} does not exist.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"Split file {split_file} cannot be read: {error}.") from None
+    return [re.sub(r"\s+-?[01]$", "", line.strip()) for line in lines if line.strip()]
 
 
-def find_image(folder, name):
-    """The image of that name with any usual suffix, or None."""
-    candidates = (Path(folder) / f"{name}{suffix}" for suffix in SUFFIXES)
-    return next((path for path in candidates if path.is_file()), None)
+def read_size(tree):
+    """(height, width) of a file's `size`, or None where it is missing, zero or no number."""
+    try:
+        size = tuple(int(float(tree.findtext(f"size/{side}"))) for side in ("height", "width"))
+    except (TypeError, ValueError):
+        return None
+    return size if min(size) > 0 else None
+
+
+def read_box(item):
+    """COCO's XYWH of an object, whose corners are inclusive and count from 1.
+
+    Raises:
+        ValueError: when it has no box, or none that can be used.
+    """
+    boxes = item.findall("bndbox")
+    if len(boxes) != 1:
+        raise ValueError(f"{len(boxes) or 'no'} bndbox")
+    try:
+        x0, y0, x1, y1 = (float(boxes[0].findtext(corner)) for corner in ("xmin", "ymin", "xmax", "ymax"))
+    except (TypeError, ValueError):
+        raise ValueError("a corner that is missing or no number") from None
+    fault = box_fault(x0, y0, x1, y1)
+    if fault:
+        raise ValueError(fault)
+    return [x0 - 1, y0 - 1, x1 - x0 + 1, y1 - y0 + 1]
 
 
 def read_xml(path, classes):
-    """((height, width), annotations without ids) of one file; objects of other classes are left out.
+    """((height, width) or None where the file does not say, annotations without ids, reasons why objects are left out).
 
-    VOC's corners are inclusive and count from 1; the boxes returned are COCO's XYWH.
+    Objects of other classes are not meant.
+
+    Raises:
+        OSError: when the file is missing.
+        xml.etree.ElementTree.ParseError: when it is broken.
     """
     tree = ET.parse(path).getroot()
-    size = tree.find("size")
-    objects = []
+    objects, left_out = [], []
     for item in tree.iter("object"):
-        name = item.findtext("name", "").strip()
-        if name not in classes:
+        name = (item.findtext("name") or "").strip()
+        if name and name not in classes:
             continue
-        x0, y0, x1, y1 = (float(item.findtext(f"bndbox/{corner}")) for corner in ("xmin", "ymin", "xmax", "ymax"))
-        box = [x0 - 1, y0 - 1, x1 - x0 + 1, y1 - y0 + 1]
-        objects.append(
-            {
-                "category_id": classes.index(name) + 1,
-                "bbox": box,
-                "area": box[2] * box[3],
-                "iscrowd": 0,
-                "difficult": int(item.findtext("difficult", "0")),
-            }
-        )
-    return (int(size.findtext("height")), int(size.findtext("width"))), objects
+        try:
+            if not name:
+                raise ValueError("no name")
+            box = read_box(item)
+        except ValueError as error:
+            left_out.append(str(error))
+            continue
+        difficult = int((item.findtext("difficult") or "").strip() == "1")
+        item = {"category_id": classes.index(name) + 1, "bbox": box, "area": box[2] * box[3]}
+        objects.append({**item, "iscrowd": 0, "difficult": difficult})
+    return read_size(tree), objects, left_out
 
 
 def find_classes(annotations):
     """All object names in a folder of XML files, sorted; broken files are passed over."""
     names = set()
-    for path in Path(annotations).glob("*.xml"):
+    for path in find_files(annotations, ".xml"):
         with contextlib.suppress(ET.ParseError):
             names |= {(item.text or "").strip() for item in ET.parse(path).getroot().iterfind("object/name")}
     return tuple(sorted(names - {""}))
@@ -69,10 +98,8 @@ def find_classes(annotations):
 
 def list_images(images, split_file=None):
     """[(name, path)] of a split, or of the whole folder; the path is None where the image is missing."""
-    names = (
-        read_names(split_file) if split_file else sorted(path.stem for path in Path(images).iterdir() if path.suffix in SUFFIXES)
-    )
-    return [(name, find_image(images, name)) for name in names]
+    found = {str(path.relative_to(images).with_suffix("")): path for path in find_files(images)}
+    return [(name, found.get(name)) for name in read_names(split_file)] if split_file else list(found.items())
 
 
 def convert_voc(annotations, images, classes, split_file=None, relative_to=None, result=None, description="VOC"):
@@ -94,16 +121,18 @@ def convert_voc(annotations, images, classes, split_file=None, relative_to=None,
         raise UserError(f"Folder {images} does not exist: it must hold the images.")
     pairs = list_images(images, split_file)
     if not pairs:
-        raise UserError(f"Folder {images} holds no images ({', '.join(SUFFIXES)}).")
+        raise UserError(f"Folder {images} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}).")
     for name, image in tqdm(pairs, desc=description, unit="image", disable=None):
         path = Path(annotations) / f"{name}.xml"
-        try:
-            size, objects = read_xml(path, classes)
-        except (OSError, ET.ParseError, AttributeError, TypeError, ValueError):
-            result.bad_files.append(str(path))
-            continue
         if image is None:
             result.bad_files.append(str(Path(images) / name))
             continue
+        try:
+            size, objects, left_out = read_xml(path, classes)
+            size = size or image_size(image)
+        except (OSError, ET.ParseError, ValueError) as error:
+            result.bad_files.append(named(path, error))
+            continue
         result.add_image(str(image.relative_to(relative_to or images)), size, objects)
+        result.leave_out(left_out, path)
     return result

@@ -12,6 +12,7 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 from mic_det.data.catalog import load_labelled
+from mic_det.data.images import named
 from mic_det.data.stream import READ_ERRORS
 from mic_det.evaluation.metrics import per_class
 from mic_det.machine import machine
@@ -30,7 +31,7 @@ class SurvivingMapper:
         try:
             return self.mapper(record)
         except READ_ERRORS as error:
-            return {"unreadable": f"{record['file_name']}: {error}"}
+            return {"unreadable": named(record["file_name"], error)}
 
 
 @torch.inference_mode()

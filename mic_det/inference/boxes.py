@@ -6,21 +6,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from detectron2.data import transforms as T
 from detectron2.evaluation.coco_evaluation import instances_to_coco_json
 from tqdm import tqdm
 
 from mic_det.config import num_classes
 from mic_det.data.catalog import class_names
+from mic_det.data.detection_mapper import TestMapper
+from mic_det.data.images import named, read_image, scale_frame
+from mic_det.data.stream import READ_ERRORS
 from mic_det.errors import UserError
 from mic_det.inference.inputs import find_images, is_video, redraw_video
 from mic_det.reporting.drawing import draw_instances
-
-
-def network_input(cfg, image):
-    """3xHxW uint8 at test size of an HxWx3 uint8 image, both in the network's channel order."""
-    resize = T.ResizeShortestEdge([cfg.INPUT.MIN_SIZE_TEST] * 2, cfg.INPUT.MAX_SIZE_TEST)
-    return torch.from_numpy(np.ascontiguousarray(resize.get_transform(image).apply_image(image).transpose(2, 0, 1)))
 
 
 class Predictor:
@@ -29,13 +25,22 @@ class Predictor:
     def __init__(self, cfg, model):
         self.model = model.eval()
         self.cfg = cfg
+        self.mapper = TestMapper(cfg)
 
-    @torch.inference_mode()
-    def __call__(self, image):
-        """HxWx3 BGR -> Instances in the image's own pixels."""
+    def sample(self, image):
+        """The network's input for an HxWx3 BGR image. Raises ValueError when nothing is left of it at test size."""
         height, width = image.shape[:2]
         image = image[..., ::-1] if self.cfg.INPUT.FORMAT == "RGB" else image
-        return self.model([{"image": network_input(self.cfg, image), "height": height, "width": width}])[0]["instances"].to("cpu")
+        return {"image": self.mapper.prepare(image), "height": height, "width": width}
+
+    @torch.inference_mode()
+    def find(self, sample):
+        """Instances in the image's own pixels."""
+        return self.model([sample])[0]["instances"].to("cpu")
+
+    def __call__(self, image):
+        """HxWx3 BGR -> Instances in the image's own pixels."""
+        return self.find(self.sample(image))
 
 
 def predict_boxes(cfg, model, source, output, min_score=0.5):
@@ -75,11 +80,13 @@ def predict_images(predictor, source, output, names, min_score):
     files = find_images(source)
     base = Path(source) if Path(source).is_dir() else Path(source).parent
     for file in tqdm(files, unit="image", disable=None):
-        image = cv2.imread(str(file))
-        if image is None:
-            unreadable.append(str(file))
+        try:
+            image = read_image(file, "BGR", predictor.cfg.INPUT.RANGE)
+            sample = predictor.sample(image)
+        except READ_ERRORS as error:
+            unreadable.append(named(file, error))
             continue
-        instances = predictor(image)
+        instances = predictor.find(sample)
         images.append({"id": len(images), "file_name": str(file), "height": image.shape[0], "width": image.shape[1]})
         detections += instances_to_coco_json(instances, images[-1]["id"])
         target = output / file.relative_to(base).with_suffix(".jpg")
@@ -92,6 +99,7 @@ def predict_video(predictor, source, output, names, min_score):
     detections, frames = [], []
 
     def draw(frame):
+        frame = scale_frame(frame, predictor.cfg.INPUT.RANGE)
         instances = predictor(frame)
         frames.append({"id": len(frames), "file_name": str(source), "height": frame.shape[0], "width": frame.shape[1]})
         detections.extend(instances_to_coco_json(instances, frames[-1]["id"]))

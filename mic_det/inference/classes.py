@@ -3,14 +3,14 @@
 import csv
 from pathlib import Path
 
-import cv2
-import numpy as np
 import torch
 from tqdm import tqdm
 
 from mic_det.config import num_classes
 from mic_det.data.catalog import class_names
 from mic_det.data.classification_mapper import ClassificationMapper
+from mic_det.data.images import named, read_image
+from mic_det.data.stream import READ_ERRORS
 from mic_det.errors import UserError
 from mic_det.inference.inputs import find_images, is_video
 
@@ -34,12 +34,12 @@ def predict_classes(cfg, model, source, output):
     mapper, rows, unreadable = ClassificationMapper(cfg, random=False), [], []
     model.eval()
     for file in tqdm(find_images(source), unit="image", disable=None):
-        image = cv2.imread(str(file))
-        if image is None:
-            unreadable.append(str(file))
+        try:
+            image = mapper.prepare(read_image(file, cfg.INPUT.FORMAT, cfg.INPUT.RANGE))
+        except READ_ERRORS as error:
+            unreadable.append(named(file, error))
             continue
-        image = image[..., ::-1] if cfg.INPUT.FORMAT == "RGB" else image
-        scores, classes = model([{"image": mapper.prepare(np.ascontiguousarray(image))}])[0]["scores"].topk(min(5, len(names)))
+        scores, classes = model([{"image": image}])[0]["scores"].topk(min(5, len(names)))
         best = zip(classes.tolist(), scores.tolist(), strict=True)
         rows.append([str(file), *(value for index, score in best for value in (names[index], f"{score:.4f}"))])
     if not rows:

@@ -8,8 +8,10 @@ import torch
 from tqdm import tqdm
 
 from mic_det.data.catalog import class_names
+from mic_det.data.images import named, read_image, scale_frame
 from mic_det.data.label_ids import CITYSCAPES_IDS, CLASSES
 from mic_det.data.segmentation_mapper import SegmentationTestMapper
+from mic_det.data.stream import READ_ERRORS
 from mic_det.errors import UserError
 from mic_det.inference.inputs import find_images, is_video, redraw_video
 from mic_det.reporting.segmentation_pictures import colour_labels, colours_of, overlay
@@ -26,11 +28,18 @@ class LabelPredictor:
         self.mapper = SegmentationTestMapper(cfg)
         self.is_rgb = cfg.INPUT.FORMAT == "RGB"
 
+    def sample(self, image):
+        """The network's input for an HxWx3 BGR image. Raises one of READ_ERRORS when nothing is left of it at test size."""
+        return self.mapper.prepare(np.ascontiguousarray(image[..., ::-1] if self.is_rgb else image))
+
     @torch.inference_mode()
+    def label(self, sample):
+        """KxHxW probabilities, or 1xHxW attention with MODEL.HRDA.OUTPUT att."""
+        return self.model([sample])[0]["sem_seg"]
+
     def __call__(self, image):
-        """HxWx3 BGR -> KxHxW probabilities, or 1xHxW attention with MODEL.HRDA.OUTPUT att."""
-        image = image[..., ::-1] if self.is_rgb else image
-        return self.model([self.mapper.prepare(np.ascontiguousarray(image))])[0]["sem_seg"]
+        """HxWx3 BGR -> as `label`."""
+        return self.label(self.sample(image))
 
 
 def label_pictures(image, scores, colours, label_ids):
@@ -73,6 +82,7 @@ def predict_labels(cfg, model, source, output, flat=False):
         output.mkdir(parents=True, exist_ok=True)
 
         def draw(frame):
+            frame = scale_frame(frame, cfg.INPUT.RANGE)
             pictures = label_pictures(frame, predictor(frame), colours, label_ids=False)
             return pictures["overlay"] if "overlay" in pictures else cv2.cvtColor(pictures["attention"], cv2.COLOR_GRAY2BGR)
 
@@ -80,12 +90,14 @@ def predict_labels(cfg, model, source, output, flat=False):
     count, unreadable = 0, []
     base = Path(source) if Path(source).is_dir() else Path(source).parent
     for file in tqdm(find_images(source), unit="image", disable=None):
-        image = cv2.imread(str(file))
-        if image is None:
-            unreadable.append(str(file))
+        try:
+            image = read_image(file, "BGR", cfg.INPUT.RANGE)
+            sample = predictor.sample(image)
+        except READ_ERRORS as error:
+            unreadable.append(named(file, error))
             continue
         relative = Path(file.name) if flat else file.relative_to(base)
-        pictures = label_pictures(image, predictor(image), colours, tuple(names) == CLASSES)
+        pictures = label_pictures(image, predictor.label(sample), colours, tuple(names) == CLASSES)
         for kind, picture in pictures.items():
             target = (output / kind / relative).with_suffix(".png")
             target.parent.mkdir(parents=True, exist_ok=True)

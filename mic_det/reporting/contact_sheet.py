@@ -4,33 +4,38 @@ import cv2
 import numpy as np
 import torch
 
+from mic_det.data.images import read_image
 from mic_det.data.label_images import default_colours, read_labels
+from mic_det.data.stream import READ_ERRORS
 from mic_det.reporting.drawing import draw_boxes
 from mic_det.reporting.images import evenly
 from mic_det.reporting.segmentation_pictures import overlay
 
 TILE = 320  # width of one image in pixels
 COLUMNS = 4
+TALLEST = 3 * TILE  # height of one image; taller ones are squeezed
 
 
-def tile(record, names):
+def tile(record, names, value_range=()):
     """One image with its boxes, labels or class, TILE pixels wide; grey when it cannot be read. RGB."""
-    image = cv2.imread(record["file_name"])
-    if image is None:
+    try:
+        image = read_image(record["file_name"], "RGB", value_range)
+    except READ_ERRORS:
         return np.full((TILE * 3 // 4, TILE, 3), 128, np.uint8)
+    height = min(max(round(TILE * image.shape[0] / image.shape[1]), 1), TALLEST)
     if "sem_seg_file_name" in record:
-        drawn = label_overlay(image[..., ::-1], record["sem_seg_file_name"], default_colours(len(names)))
-        return cv2.resize(drawn, (TILE, round(TILE * image.shape[0] / image.shape[1])), interpolation=cv2.INTER_AREA)
+        drawn = label_overlay(image, record["sem_seg_file_name"], default_colours(len(names)))
+        return cv2.resize(drawn, (TILE, height), interpolation=cv2.INTER_AREA)
     if "label" in record:
-        square = np.ascontiguousarray(cv2.resize(image, (TILE, TILE))[..., ::-1])
+        square = cv2.resize(image, (TILE, TILE))
         return cv2.putText(square, names[record["label"]], (8, TILE - 12), cv2.FONT_HERSHEY_SIMPLEX, 0.9, (255, 255, 0), 2)
-    scale = 2 * TILE / image.shape[1]
-    image = cv2.resize(image, None, fx=scale, fy=scale)[..., ::-1]
+    scale = torch.tensor([2 * TILE / image.shape[1], 2 * height / image.shape[0]] * 2)
+    image = cv2.resize(image, (2 * TILE, 2 * height))
     items = record.get("annotations", [])
     boxes = torch.tensor([item["bbox"] for item in items], dtype=torch.float32).reshape(-1, 4) * scale
     boxes[:, 2:] += boxes[:, :2]
-    drawn = draw_boxes(np.ascontiguousarray(image), boxes, [item["category_id"] - 1 for item in items], names)
-    return cv2.resize(drawn, (TILE, round(TILE * image.shape[0] / image.shape[1])), interpolation=cv2.INTER_AREA)
+    drawn = draw_boxes(image, boxes, [item["category_id"] - 1 for item in items], names)
+    return cv2.resize(drawn, (TILE, height), interpolation=cv2.INTER_AREA)
 
 
 def label_overlay(image, label_file, colours):
@@ -38,13 +43,13 @@ def label_overlay(image, label_file, colours):
     try:
         labels = read_labels(label_file, len(colours))
         return overlay(image, labels, colours) if labels.shape == image.shape[:2] else image
-    except (OSError, ValueError):
+    except READ_ERRORS:
         return image
 
 
-def contact_sheet(check, count=12):
+def contact_sheet(check, count=12, value_range=()):
     """HxWx3 uint8 RGB: up to `count` images of a DatasetCheck, evenly spread, with their boxes or labels."""
-    tiles = [tile(record, check.classes) for record in evenly(check.records, count)]
+    tiles = [tile(record, check.classes, value_range) for record in evenly(check.records, count)]
     height = max(part.shape[0] for part in tiles)
     tiles = [np.pad(part, ((0, height - part.shape[0]), (0, 0), (0, 0))) for part in tiles]
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % COLUMNS)

@@ -2,13 +2,14 @@
 
 import numpy as np
 import torch
-from detectron2.data import DatasetMapper, MetadataCatalog
+from detectron2.data import MetadataCatalog
 from detectron2.evaluation.coco_evaluation import instances_to_coco_json
 from detectron2.structures import Instances
 from tqdm import tqdm
 
 from mic_det.config import num_classes
 from mic_det.data.catalog import class_names, load_labelled, load_unlabelled
+from mic_det.data.detection_mapper import TestMapper
 from mic_det.data.stream import READ_ERRORS, seeded
 from mic_det.errors import UserError
 from mic_det.evaluation.matching import TRUE, match_all
@@ -43,10 +44,10 @@ def write_gallery(cfg, model, path, source=None, truth=None, count=24, seed=0):
     content = MetadataCatalog.get(truth).truth() if truth else None
     if truth and MetadataCatalog.get(truth).thing_classes != names:
         raise UserError(f"'{truth}' has the classes {MetadataCatalog.get(truth).thing_classes}, the model {names}.")
-    mapper, rows, unreadable, detections, seen = DatasetMapper(cfg, is_train=False), [], [], [], []
+    mapper, rows, unreadable, detections, seen = TestMapper(cfg), [], [], [], []
     for position, record in enumerate(tqdm(evenly(records, count), unit="image", disable=None)):
         try:
-            sample = mapper({**record})
+            sample = mapper(record)
         except READ_ERRORS:
             unreadable.append(record["file_name"])
             continue

@@ -1,13 +1,14 @@
 """Pictures of what models see and find."""
 
 import torch
-from detectron2.data import DatasetMapper, MetadataCatalog
+from detectron2.data import MetadataCatalog
 from detectron2.structures import BoxMode, ImageList
 
 from mic_det.adaptation import MaskedConsistency
 from mic_det.config import num_classes
 from mic_det.data.catalog import class_names, load_labelled
 from mic_det.data.detection import training_data
+from mic_det.data.detection_mapper import TestMapper
 from mic_det.data.stream import seeded
 from mic_det.reporting.drawing import denormalised, draw_boxes, draw_instances, rgb
 from mic_det.reporting.images import evenly, readable, training_samples
@@ -24,9 +25,8 @@ def comparison(cfg, detectors, dataset, count=6):
     """
     records = load_labelled(dataset)
     names = MetadataCatalog.get(dataset).thing_classes
-    mapper = DatasetMapper(cfg, is_train=False)
     rows = []
-    for record, sample in readable(evenly([record for record in records if record["annotations"]], count), mapper):
+    for record, sample in readable(evenly([record for record in records if record["annotations"]], count), TestMapper(cfg)):
         image = rgb(sample["image"].permute(1, 2, 0).numpy(), cfg.INPUT.FORMAT)
         # Everything is drawn on the network's input.
         sample["height"], sample["width"] = image.shape[:2]

@@ -4,6 +4,7 @@ import logging
 
 import numpy as np
 
+from mic_det.data.images import named
 from mic_det.data.stream import READ_ERRORS
 
 logger = logging.getLogger(__name__)
@@ -21,7 +22,7 @@ def readable(records, read):
         try:
             sample = read(record)
         except READ_ERRORS as error:
-            logger.warning("Unreadable, left out of the pictures: %s: %s", record["file_name"], error)
+            logger.warning("Unreadable, left out of the pictures: %s", named(record["file_name"], error))
         else:
             yield record, sample
 

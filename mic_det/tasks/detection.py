@@ -4,14 +4,15 @@ import json
 from pathlib import Path
 from types import MappingProxyType
 
-from detectron2.data import DatasetMapper, MetadataCatalog
+from detectron2.data import MetadataCatalog
 
 from mic_det.checkpoint.export import DETECTIONS
 from mic_det.data import detection as data
+from mic_det.data.detection_mapper import TestMapper
 from mic_det.evaluation.coco import BoxEvaluator
 from mic_det.evaluation.matching import match_all
 from mic_det.evaluation.metrics import BOXES
-from mic_det.inference import boxes, predict_boxes
+from mic_det.inference import predict_boxes
 from mic_det.reporting import detection_pictures, report
 from mic_det.reporting.detection_gallery import write_gallery
 
@@ -34,7 +35,7 @@ class DetectionTask(Task):
     )
 
     def test_mapper(self, cfg):
-        return DatasetMapper(cfg, is_train=False)
+        return TestMapper(cfg)
 
     def evaluator(self, cfg, dataset, folder=None):
         return BoxEvaluator(dataset, folder, cfg.TEST.VOC_METRICS, cfg.TEST.DETECTIONS_PER_IMAGE)
@@ -50,7 +51,7 @@ class DetectionTask(Task):
         return predict_boxes(cfg, model, source, output, min_score)
 
     def network_input(self, cfg, image):
-        return boxes.network_input(cfg, image)
+        return TestMapper(cfg).prepare(image)
 
     def answers(self, cfg):
         return DETECTIONS

@@ -45,6 +45,22 @@ def test_both_releases_give_the_same_day_images(tmp_path, monkeypatch, label_fil
     assert (records[0]["height"], records[0]["width"]) == (720, 1280)
 
 
+def test_what_is_no_box_is_counted(tmp_path):
+    root = make(tmp_path, "labels/det_20/det_{split}.json", ("car",))
+    path = root / "labels/det_20/det_val.json"
+    frames = json.loads(path.read_text())
+    boxes = [{"x1": 5, "y1": 5, "x2": 5, "y2": 9}, {"x1": 5, "y1": 5}, {"x1": "a", "y1": 5, "x2": 5, "y2": 9}]
+    frames[0]["labels"] += [{"category": "car", "box2d": box} for box in boxes]
+    frames[0]["attributes"] = None
+    path.write_text(json.dumps(frames))
+    result = convert_bdd100k(root, "val", None)
+    assert result.left_out == {"a box without area": 1, "a box2d without the four numbers x1, y1, x2 and y2": 2}
+    for content in ("{}", "[{}]", "[3]"):
+        path.write_text(content)
+        with pytest.raises(UserError, match="must hold a list of images, each with a name"):
+            convert_bdd100k(root, "val")
+
+
 def test_other_times_and_missing_files(tmp_path):
     root = make(tmp_path, "labels/det_20/det_{split}.json", ("car",))
     assert len(convert_bdd100k(root, "val", None).coco["images"]) == 3

@@ -1,5 +1,7 @@
 """Classification datasets: lists, folders, the public layouts, and what is said of broken ones."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ from mic_det.data.classification import check_datasets
 from mic_det.data.classification_builtin import VISDA_CLASSES
 from mic_det.data.classification_mapper import ClassificationMapper
 from mic_det.data.declare import declare
-from mic_det.data.image_lists import read_class_folders, read_list
+from mic_det.data.image_lists import list_images, read_class_folders, read_list
 from mic_det.data.stream import seeded
 from mic_det.errors import UserError
 from tests.conftest import REPOSITORY
@@ -110,9 +112,62 @@ def test_faulty_lines_are_counted_and_survived(tmp_path, caplog):
 
 
 @pytest.mark.parametrize(
+    "content",
+    [
+        "a/one 1.jpg\t0\nb/two.jpg\t1\n",
+        "\ufeffa/one 1.jpg 0\r\nb/two.jpg 1\r\n",
+        "# path and label\na/one 1.jpg,0\nb/two.jpg, 1\n",
+        '\'a/one 1.jpg\';0\n"b/two.jpg","1"\n',
+        "a/one 1.jpg   0\n\n  b/two.jpg 1",
+        "a/one 1.jpg 0\nb/two.jpg 01\nb/two.jpg 1\n",  # twice
+    ],
+)
+def test_lists_of_many_programs_say_the_same(tmp_path, content):
+    (tmp_path / "list.txt").write_bytes(content.encode())
+    items, classes = read_list(tmp_path / "list.txt", tmp_path)
+    assert items == [(tmp_path / "a/one 1.jpg", 0), (tmp_path / "b/two.jpg", 1)] and classes == ["a", "b"]
+    assert list_images(tmp_path / "list.txt", tmp_path) == [path for path, _ in items]
+
+
+def test_targets_need_no_labels_and_paths_may_begin_at_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    content = '~/a b.JPG\n"c,d.png"\ne.png\nf.png poison\ne.png\n/abs/g h.webp 3\n'
+    write_text(tmp_path / "list.txt", content)
+    expected = [tmp_path / "home/a b.JPG", tmp_path / "c,d.png", tmp_path / "e.png", tmp_path / "f.png", Path("/abs/g h.webp")]
+    assert list_images(tmp_path / "list.txt", tmp_path) == expected
+    (tmp_path / "list.txt").write_bytes(b"\xff\xfea\x00")
+    with pytest.raises(UserError, match="cannot be read as UTF-8 text"):
+        list_images(tmp_path / "list.txt", tmp_path)
+
+
+def test_labels_that_count_from_one_are_refused(tmp_path):
+    write_text(tmp_path / "list.txt", "a/one.jpg 1\nb/two.jpg 2\n")
+    for classes in (None, ("a", "b")):
+        with pytest.raises(UserError, match="its labels are 1 to 2, but class indices start at 0"):
+            read_list(tmp_path / "list.txt", tmp_path, classes)
+    assert [label for _, label in read_list(tmp_path / "list.txt", tmp_path, ("none", "a", "b"))[0]] == [1, 2]
+
+
+def test_classes_without_images_and_images_without_a_class_are_said(tmp_path, caplog):
+    for name in ("pets/cat/1.png", "pets/cow/1.png", "pets/cow/deep/2.png", "pets/loose.png"):
+        write_image(tmp_path / name)
+    (tmp_path / "pets/dog").mkdir()
+    items, classes = read_class_folders(tmp_path / "pets", ("cat", "dog"))
+    assert [path.parent.name for path, _ in items] == ["cat"] and classes == ["cat", "dog"]
+    assert "no image of 1 of the 2 classes, e.g. 'dog'" in caplog.text
+    assert "2 images in subfolders that `classes` does not name left out: cow" in caplog.text
+    assert "1 images beside the classes' subfolders left out" in caplog.text
+    with pytest.raises(UserError, match=r"no subfolder 'Cat'; it has cat, cow, dog\. Did you mean 'cat'\?"):
+        read_class_folders(tmp_path / "pets", ("Cat",))
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         ("", "is empty"),
+        ("# nothing\n", "is empty"),
+        ("a/one.jpg 0\na/one.jpg 1\n", "one.jpg has the labels 0 and 1"),
+        ("a/one.jpg -1\n", "No line of .* ends in a class index"),
         ("a/one.jpg\n", "No line of .* ends in a class index"),
         ("a/one.jpg 0\nb/two.jpg 0\n", "label 0 stands for the folders 'a' and 'b'"),
         ("a/one.jpg 0\nc/two.jpg 2\n", "no image has the label 1"),

@@ -40,6 +40,21 @@ def test_command_car_only_and_a_missing_label_file(root, monkeypatch):
     assert len(records) == 1 and len(records[0]["annotations"]) == 1
 
 
+def test_what_is_no_object_is_counted_and_bad_lines_are_named(root):
+    (root / "training/image_2/000001.png").write_bytes(b"broken")
+    odd = "Car 0 0 0 30 10 30 50\nTruk 0 0 0 1 1 9 9\nVan 0 0 0 1 1 nan 9\nDontCare -1 -1 -10 5 5 5 5\n"
+    write_text(root / "training/label_2/000000.txt", LINES + odd)
+    result = convert_kitti(root)
+    assert result.left_out == {
+        "a box without area": 1,
+        "the unknown type 'Truk'": 1,
+        "a corner that is no finite number": 1,
+    }
+    assert len(result.coco["annotations"]) == 3 and result.bad_files == [str(root / "training/image_2/000001.png")]
+    write_text(root / "training/label_2/000000.txt", "Car 0 0 0 30 10\n")
+    assert "000000.txt: not enough values" in convert_kitti(root).bad_files[0]
+
+
 def test_wrong_root_is_one_sentence(tmp_path):
     with pytest.raises(UserError, match="--root must be the folder that holds training/"):
         convert_kitti(tmp_path)

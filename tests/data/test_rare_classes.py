@@ -1,4 +1,6 @@
 import json
+import os
+from unittest.mock import patch
 
 import cv2
 import numpy as np
@@ -7,7 +9,7 @@ import torch
 
 from mic_det.data.rare_classes import REDRAWS, RareClassDataset, RareClassSampling
 from mic_det.data.segmentation import training_data
-from mic_det.data.statistics import collect, counts_of, write_statistics
+from mic_det.data.statistics import collect, counts_of, match_entries, read_statistics, write_statistics
 from mic_det.errors import UserError
 
 
@@ -80,27 +82,74 @@ def label_files(tmp_path):
     return files
 
 
+def age(path, seconds):
+    """Make a file older."""
+    time = path.stat().st_mtime - seconds
+    os.utime(path, (time, time))
+
+
+def entries_of(folder):
+    return json.loads((folder / "sample_class_stats.json").read_text())
+
+
 def test_statistics_are_made_once_and_checked_against_the_records(label_files, tmp_path):
     records = [{"sem_seg_file_name": path} for path in label_files]
-    assert counts_of(records, tmp_path, 2) == [{0: 3, 1: 3}, {1: 3}]
-    entries = json.loads((tmp_path / "sample_class_stats.json").read_text())
-    assert entries == [{"0": 3, "1": 3, "file": "a/label.png"}, {"1": 3, "file": "b/label.png"}]
-    entries[0]["0"] = 77
-    (tmp_path / "sample_class_stats.json").write_text(json.dumps(entries))
-    assert counts_of(records, tmp_path, 2)[0] == {0: 77, 1: 3}  # read, not counted again
-    with pytest.raises(UserError, match=r"does not know .*new\.png: delete the file"):
-        counts_of([*records, {"sem_seg_file_name": str(tmp_path / "new.png")}], tmp_path, 2)
-    (tmp_path / "sample_class_stats.json").write_text("[{}]")
-    with pytest.raises(UserError, match="delete it, and it is made again"):
-        counts_of(records, tmp_path, 2)
+    right = [{0: 3, 1: 3}, {1: 3}]
+    assert counts_of(records, tmp_path, 2) == right
+    entries = [{"0": 3, "1": 3, "file": "a/label.png"}, {"1": 3, "file": "b/label.png"}]
+    assert entries_of(tmp_path) == entries
+    with patch("mic_det.data.statistics.collect") as collect_again:
+        assert counts_of(records, tmp_path, 2) == right
+    collect_again.assert_not_called()
+    for broken in ("[{}]", "{}x", "[3]", '{"a": 1}', '[{"file": 3}]', '[{"file": "a/label.png", "x": 1}]', ""):
+        (tmp_path / "sample_class_stats.json").write_text(broken)
+        with pytest.raises(UserError, match="delete it, and it is made again"):
+            counts_of(records, tmp_path, 2)
 
 
-def test_broken_label_images_are_never_drawn(label_files, tmp_path, caplog):
+@pytest.mark.parametrize(
+    "first",
+    [
+        {"0": 77, "file": "a/label.png"},  # another image's
+        {"0": 3, "1": 3, "file": "b/label.png"},  # the last of two entries for one file holds
+        {"0": -3, "1": 3, "file": "a/label.png"},
+        {"0": 3.0, "1": "3", "file": "a/label.png"},
+        {"0": 3, "1": 3, "5": 9, "file": "a/label.png"},  # of more classes
+        {"file": "a/label.png"},
+        {"0": 3, "1": 3, "file": "c/label.png"},
+    ],
+)
+def test_statistics_that_cannot_be_right_are_made_again(label_files, tmp_path, first):
+    (tmp_path / "sample_class_stats.json").write_text(json.dumps([first, {"1": 3, "file": "b/label.png"}]))
+    assert counts_of([{"sem_seg_file_name": path} for path in label_files], tmp_path, 2) == [{0: 3, 1: 3}, {1: 3}]
+    assert {"0": 3, "1": 3, "file": "a/label.png"} in entries_of(tmp_path)
+
+
+def test_changed_new_and_removed_label_images_are_noticed(label_files, tmp_path):
+    records = [{"sem_seg_file_name": path} for path in label_files]
+    counts_of(records, tmp_path, 2)
+    age(tmp_path / "sample_class_stats.json", 60)
+    age(tmp_path / "b/label.png", 3600)
+    cv2.imwrite(label_files[0], np.array([[1, 1, 1, 1]], np.uint8))
+    assert counts_of(records, tmp_path, 2) == [{1: 4}, {1: 3}]
+    assert entries_of(tmp_path)[0] == {"1": 4, "file": "a/label.png"}
+    (tmp_path / "new.png").write_bytes((tmp_path / "b/label.png").read_bytes())
+    assert counts_of([*records, {"sem_seg_file_name": str(tmp_path / "new.png")}], tmp_path, 2)[2] == {1: 3}
+    # A second dataset with the same root keeps what is known of the first.
+    assert counts_of([{"sem_seg_file_name": str(tmp_path / "new.png")}], tmp_path, 2) == [{1: 3}]
+    assert {entry["file"] for entry in entries_of(tmp_path)} == {"a/label.png", "b/label.png", "new.png"}
+
+
+def test_broken_label_images_are_never_drawn_until_they_are_mended(label_files, tmp_path, caplog):
+    whole = (tmp_path / "b/label.png").read_bytes()
     (tmp_path / "b/label.png").write_bytes(b"broken")
     records = [{"sem_seg_file_name": path} for path in label_files]
     for _ in range(2):  # counted, then read
         assert counts_of(records, tmp_path, 2) == [{0: 3, 1: 3}, {}]
-    assert "1 label images cannot be used and will not be drawn" in caplog.text and "Once they are mended, delete" in caplog.text
+    assert caplog.text.count("1 label images cannot be used and will not be drawn") == 1
+    age(tmp_path / "sample_class_stats.json", 60)
+    (tmp_path / "b/label.png").write_bytes(whole)
+    assert counts_of(records, tmp_path, 2) == [{0: 3, 1: 3}, {1: 3}]
 
 
 def test_a_folder_that_cannot_be_written_is_named(label_files, tmp_path):
@@ -109,11 +158,24 @@ def test_a_folder_that_cannot_be_written_is_named(label_files, tmp_path):
 
 
 def test_statistics_of_the_published_code_are_understood(tmp_path):
-    """Its paths are relative to where it ran."""
-    entries = [{"3": 12, "file": "data/gta/labels/00001_labelTrainIds.png"}]
-    (tmp_path / "sample_class_stats.json").write_text(json.dumps(entries))
-    record = {"sem_seg_file_name": str(tmp_path / "labels/00001_labelTrainIds.png")}
-    assert counts_of([record], tmp_path, 19) == [{3: 12}]
+    """Its paths are relative to where it ran; the same name in two folders stays two images."""
+    rows = {"gta/labels": [3, 3], "synthia/labels": [3, 5], "gta/more/labels": [5, 5]}
+    for folder, row in rows.items():
+        (tmp_path / folder).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / folder / "1.png"), np.array([row], np.uint8))
+    entries = [{"3": 2, "file": "data/gta/labels/1.png"}, {"3": 1, "5": 1, "file": "data/synthia/labels/1.png"}]
+    (tmp_path / "gta/sample_class_stats.json").write_text(json.dumps(entries))
+    record = {"sem_seg_file_name": str(tmp_path / "gta/labels/1.png")}
+    names = [str(tmp_path / "gta" / name) for name in ("labels/1.png", "more/labels/1.png")]
+    known = read_statistics(tmp_path / "gta")
+    assert match_entries(names[:1], tmp_path, known) == {names[0]: "data/gta/labels/1.png"}
+    assert match_entries(names, tmp_path / "gta/labels", known) == {}  # which of the two is not certain
+    assert counts_of([record, {"sem_seg_file_name": names[1]}], tmp_path / "gta", 19) == [{3: 2}, {5: 2}]
+
+
+def test_labels_without_any_class_are_one_sentence():
+    with pytest.raises(UserError, match="finds no class in any label image"):
+        RareClassSampling([{}, {}], 0.01, 10)
 
 
 def test_labels_beyond_the_classes_are_reported(label_files, tmp_path):

@@ -11,6 +11,7 @@ from mic_det.data.segmentation_mapper import SegmentationMapper, SegmentationTes
 from mic_det.data.stream import StreamDataset
 from mic_det.errors import UserError
 from tests.conftest import REPOSITORY
+from tests.data.image_files import exif, turned, write_tiff
 
 
 @pytest.mark.parametrize(
@@ -147,6 +148,39 @@ def test_test_images_keep_their_size_for_the_result(record):
     sample = SegmentationTestMapper((20, 15), "BGR")(record)
     assert sample["image"].shape == (3, 15, 20) and (sample["height"], sample["width"]) == (30, 40)
     assert sample["sem_seg_file_name"] == record["sem_seg_file_name"] and (sample["image"][0] == 0).all()
+
+
+def test_labels_of_every_kind_are_read_exactly_or_refused(tmp_path):
+    labels = np.array([[0, 1, 2], [255, 1, 0]], np.uint8)
+    palette = Image.fromarray(labels, "P")
+    palette.putpalette(bytes(range(256)) * 3)
+    palette.save(tmp_path / "palette.png")
+    Image.fromarray(labels.astype(np.uint16)).save(tmp_path / "deep.png")
+    write_tiff(tmp_path / "float.tif", labels.astype(np.float32))
+    Image.fromarray(labels).save(tmp_path / "turned.png", exif=exif(6))
+    for name in ("palette.png", "deep.png", "float.tif"):
+        assert np.array_equal(read_labels(tmp_path / name, 3, (2, 3)), labels), name
+        assert read_labels(tmp_path / name).dtype == np.uint8
+    assert np.array_equal(read_labels(tmp_path / "turned.png", 3, (3, 2)), turned(labels, 6))
+    Image.fromarray(labels > 0).save(tmp_path / "bits.png")
+    assert np.array_equal(read_labels(tmp_path / "bits.png", 2), labels > 0)
+
+
+@pytest.mark.parametrize("num_classes", [None, 3])
+def test_labels_that_would_become_others_are_refused(tmp_path, num_classes):
+    Image.fromarray(np.array([[0, 257]], np.uint16)).save(tmp_path / "deep.png")  # 257 becomes 1 in 8 bits
+    for name, values in (("float", [[0.0, 1.5]]), ("none", [[0.0, np.nan]]), ("negative", [[-1.0, 1.0]])):
+        write_tiff(tmp_path / f"{name}.tif", np.array(values, np.float32))
+    write_tiff(tmp_path / "signed.tif", np.array([[-1, 1]], np.int16))
+    for name in ("deep.png", "float.tif", "none.tif", "negative.tif", "signed.tif"):
+        with pytest.raises(ValueError, match=f"{name} has the label"):
+            read_labels(tmp_path / name, num_classes)
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "lossy.png", format="JPEG")
+    with pytest.raises(ValueError, match="is a JPEG, whose compression changes labels"):
+        read_labels(tmp_path / "lossy.png", num_classes)
+    (tmp_path / "broken.png").write_bytes(b"")
+    with pytest.raises(OSError, match=r"broken\.png"):
+        read_labels(tmp_path / "broken.png", num_classes)
 
 
 def test_wrong_labels_are_named(record, tmp_path):

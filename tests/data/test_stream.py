@@ -1,14 +1,22 @@
+import os
 import random
+import struct
+import zlib
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from mic_det.data.build import check_batches
+from mic_det.data.detection_mapper import TestMapper
+from mic_det.data.segmentation_mapper import SegmentationMapper
 from mic_det.data.stream import PositionSampler, Stream, StreamDataset, seeded
 from mic_det.errors import UserError
+from mic_det.evaluation.networks import SurvivingMapper
 
 
 def take(iterator, count):
@@ -104,6 +112,50 @@ def test_unreadable_images_are_replaced_counted_and_reported(caplog):
     assert all(len(batch) == 3 and all(s["file_name"] != "bad" for s in batch) for batch in batches)
     assert len(stream.unreadable) == 1
     assert sum("bad: truncated" in record.message for record in caplog.records) == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError, ValueError, SyntaxError, EOFError, ZeroDivisionError, AssertionError, MemoryError, cv2.error, struct.error]
+    + [zlib.error, Image.DecompressionBombError],
+)
+def test_whatever_a_bad_file_raises_costs_that_file_alone(error):
+    def mapper(record):
+        if record["file_name"] == "bad":
+            raise error("why")
+        return {"file_name": record["file_name"]}
+
+    sample = StreamDataset([{"file_name": "bad"}, {"file_name": "good"}], mapper)[(0, 0)]
+    assert sample["file_name"] == "good" and sample["skipped"] == ["bad: why"]
+
+
+def test_an_image_that_becomes_nothing_costs_that_image_alone(tmp_path):
+    Image.new("RGB", (4000, 1)).save(tmp_path / "line.png")
+    Image.new("RGB", (40, 30)).save(tmp_path / "good.png")
+    records = [{"file_name": str(tmp_path / name), "image_id": 0} for name in ("line.png", "good.png")]
+    mapper = SegmentationMapper(size=(1024, 512), crop_size=(64, 64), image_format="RGB")
+    assert mapper(records[1])["image"].shape == (3, 64, 64)
+    assert StreamDataset(records, mapper)[(0, 0)]["file_name"] in {record["file_name"] for record in records}
+    detector = TestMapper(shortest=600, longest=1000, image_format="RGB")
+    assert [key in SurvivingMapper(detector)(record) for record, key in zip(records, ("unreadable", "image"), strict=True)]
+
+
+def unreadable(record):
+    raise OSError("gone")
+
+
+def killed(record):
+    os.kill(os.getpid(), 9)
+
+
+@pytest.mark.parametrize(
+    ("mapper", "message"), [(unreadable, "None of the 2 images can be read; the first error is x: gone"), (killed, "NUM_WORKERS")]
+)
+def test_what_ends_a_loaders_process_is_one_sentence(mapper, message):
+    stream = Stream(StreamDataset([{"file_name": "x"}] * 2, mapper), PositionSampler(2, (0,), 1), workers=1)
+    with pytest.raises(UserError, match=message) as raised:
+        next(stream)
+    assert "\n" not in str(raised.value)
 
 
 def test_a_dataset_without_a_readable_image_is_an_error():
