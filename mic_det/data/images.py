@@ -63,7 +63,9 @@ def decoding(path: str | Path) -> Iterator[None]:
 
 def named(path: str | Path, error: Exception) -> str:
     """What is wrong with a file, with its name, which many errors lack."""
-    return str(error) if str(path) in str(error) else f"{path}: {error}" if str(error) else f"{path}: {type(error).__name__}"
+    reason = str(error) or type(error).__name__
+    is_named = re.search(rf"(?<![\w./-]){re.escape(str(path))}(?![\w/-])", reason)
+    return reason if is_named else f"{path}: {reason}"
 
 
 def decode(path: str | Path) -> np.ndarray:
