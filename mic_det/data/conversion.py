@@ -1,6 +1,5 @@
 """What every prepare command makes: a COCO dictionary, counts, and the list of files that could not be used."""
 
-import json
 import logging
 import sys
 from collections import Counter
@@ -34,11 +33,6 @@ def report_bad_files(result, name):
     """Log how many files a Conversion could not use, and the first of them."""
     if result.bad_files:
         logger.warning("%s: %d files are missing or unreadable, e.g. %s.", name, len(result.bad_files), result.bad_files[0])
-
-
-def write_json(path, content):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content))
 
 
 def print_conversions(results, out=sys.stdout):

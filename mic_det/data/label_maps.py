@@ -14,6 +14,8 @@ from tqdm import tqdm
 from mic_det.data.label_ids import CLASSES, train_id_table
 from mic_det.data.label_images import find_images
 from mic_det.data.statistics import collect, count_pixels, write_statistics
+from mic_det.errors import UserError
+from mic_det.outputs import refuse_overwrite, write_image
 
 
 def decode_indices(path):
@@ -41,7 +43,16 @@ def convert_labels(files, output_of, decode, table, description):
 
     Returns:
         ({written path: {class: pixels}}, list of "path: reason" for files that could not be used).
+
+    Raises:
+        UserError: when a label file would be overwritten, or two would give one file.
     """
+    refuse_overwrite(files, map(output_of, files), "--root")
+    targets = {}
+    for path in files:
+        first = targets.setdefault(output_of(path), path)
+        if first != path:
+            raise UserError(f"{first} and {path} would both be converted to {output_of(path)}: give them different names.")
 
     def convert(path):
         try:
@@ -49,8 +60,7 @@ def convert_labels(files, output_of, decode, table, description):
             if ids.ndim != 2 or ids.max() > 255:
                 raise ValueError("it does not hold one id below 256 per pixel")
             labels = table[ids]
-            if not cv2.imwrite(str(output_of(path)), labels):
-                raise OSError("the result could not be written")
+            write_image(output_of(path), labels)
             return count_pixels(labels)
         except (OSError, ValueError) as error:
             return f"{path}: {error}"

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from mic_det.data.label_images import IGNORE, read_labels
 from mic_det.errors import UserError
+from mic_det.outputs import write_json
 
 logger = logging.getLogger(__name__)
 COUNTS, BY_CLASS = "sample_class_stats.json", "samples_with_class.json"
@@ -62,11 +63,11 @@ def write_statistics(root, counts):
         for index, number in found.items():
             by_class.setdefault(str(index), []).append([path, number])
     try:
-        (root / COUNTS).write_text(json.dumps(entries))
-        (root / BY_CLASS).write_text(json.dumps(by_class))
-    except OSError as error:
+        write_json(root / COUNTS, entries)
+        write_json(root / BY_CLASS, by_class)
+    except UserError as error:
         raise UserError(
-            f"The class statistics of Rare Class Sampling cannot be written: {error}. Make the folder writable once, or set "
+            f"The class statistics of Rare Class Sampling: {error} Make the folder writable once, or set "
             "DATASETS.RARE_CLASSES.ENABLED False."
         ) from None
 

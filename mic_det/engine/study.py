@@ -12,6 +12,7 @@ from pathlib import Path
 from mic_det.config import known_keys, load_config, value_of
 from mic_det.engine import burn_in
 from mic_det.errors import UserError
+from mic_det.outputs import refuse_unwritable, write_text
 from mic_det.reporting.markdown import ordered, study_report
 from mic_det.reporting.report import read_lines
 from mic_det.reporting.run_report import read_results
@@ -190,6 +191,13 @@ def check_known(known, stem, overrides=()):
             )
 
 
+def check_report(report):
+    """Raise UserError, before anything is trained, unless a report and its results can be written."""
+    if Path(report) == results_of(report):
+        raise UserError(f"--report {report} is where the results of the runs go: name a Markdown file.")
+    refuse_unwritable(Path(report).parent, "--report")
+
+
 def run_study(stem, methods, output, seeds, report, overrides=(), jobs=1, known=()):
     """Train all methods on all seeds; write the Markdown report and, beside it, every run's results as JSON lines.
 
@@ -203,6 +211,7 @@ def run_study(stem, methods, output, seeds, report, overrides=(), jobs=1, known=
     Returns the report's text.
     """
     check_known(known, stem, overrides)
+    check_report(report)
     of_known = {(run["seed"], run["method"]) for run in known}
     missing = {seed: [method for method in methods if (seed, method) not in of_known] for seed in seeds}
     missing = {seed: of_seed for seed, of_seed in missing.items() if of_seed}
@@ -224,8 +233,6 @@ def run_study(stem, methods, output, seeds, report, overrides=(), jobs=1, known=
         results,
         [*conditions(stem, methods, seeds, overrides), *machines(results), command],
     )
-    report = Path(report)
-    report.parent.mkdir(parents=True, exist_ok=True)
-    report.write_text(text, encoding="utf-8")
-    results_of(report).write_text("".join(f"{json.dumps(run)}\n" for run in results), encoding="utf-8")
+    write_text(results_of(report), "".join(f"{json.dumps(run)}\n" for run in results))
+    write_text(report, text)
     return text

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 from collections import OrderedDict
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from detectron2.utils import comm
 from mic_det.data.classes import category_names
 from mic_det.errors import UserError
 from mic_det.evaluation.voc import METRICS, voc_metrics
+from mic_det.outputs import write_json
 
 try:
     from faster_coco_eval import COCO
@@ -133,6 +133,5 @@ class BoxEvaluator(DatasetEvaluator):
             {**detection, "category_id": category_ids[detection["category_id"]]} for part in parts for detection in part
         ]
         if self.output_dir:
-            Path(self.output_dir).mkdir(parents=True, exist_ok=True)
-            (Path(self.output_dir) / "coco_results.json").write_text(json.dumps(detections))
+            write_json(Path(self.output_dir) / "coco_results.json", detections)
         return all_metrics(content, detections, self.voc)

@@ -1,6 +1,5 @@
 """Running a trained detector on images, folders and videos."""
 
-import json
 from pathlib import Path
 
 import cv2
@@ -12,8 +11,10 @@ from tqdm import tqdm
 
 from mic_det.config import num_classes
 from mic_det.data.catalog import class_names
+from mic_det.data.stream import READ_ERRORS
 from mic_det.errors import UserError
-from mic_det.inference.inputs import find_images, is_video, redraw_video
+from mic_det.inference.inputs import find_pictures, is_video, redraw_video
+from mic_det.outputs import write_image, write_json
 from mic_det.reporting.drawing import draw_instances
 
 
@@ -30,12 +31,20 @@ class Predictor:
         self.model = model.eval()
         self.cfg = cfg
 
-    @torch.inference_mode()
-    def __call__(self, image):
-        """HxWx3 BGR -> Instances in the image's own pixels."""
+    def sample(self, image):
+        """The network's input for an HxWx3 BGR image. Raises ValueError when nothing is left of it at test size."""
         height, width = image.shape[:2]
         image = image[..., ::-1] if self.cfg.INPUT.FORMAT == "RGB" else image
-        return self.model([{"image": network_input(self.cfg, image), "height": height, "width": width}])[0]["instances"].to("cpu")
+        return {"image": network_input(self.cfg, image), "height": height, "width": width}
+
+    @torch.inference_mode()
+    def find(self, sample):
+        """Instances in the image's own pixels."""
+        return self.model([sample])[0]["instances"].to("cpu")
+
+    def __call__(self, image):
+        """HxWx3 BGR -> Instances in the image's own pixels."""
+        return self.find(self.sample(image))
 
 
 def predict_boxes(cfg, model, source, output, min_score=0.5):
@@ -50,18 +59,18 @@ def predict_boxes(cfg, model, source, output, min_score=0.5):
         (number of images or frames, names of unreadable files).
 
     Raises:
-        UserError: when the input does not exist, is of no known kind, or nothing in it can be read.
+        UserError: when the input does not exist, is of no known kind, or nothing in it can be read; when it would be
+            overwritten, or something cannot be written.
     """
     output = Path(output)
-    output.mkdir(parents=True, exist_ok=True)
     predictor, names = Predictor(cfg, model), class_names(cfg.DATASETS.TRAIN[0], num_classes(cfg))
     run = predict_video if is_video(source) else predict_images
     detections, images, unreadable = run(predictor, source, output, names, min_score)
     if not images:
         raise UserError(f"Nothing in {source} could be read.")
     categories = [{"id": index, "name": name} for index, name in enumerate(names)]
-    (output / "detections.json").write_text(json.dumps(detections))
-    (output / "images.json").write_text(json.dumps({"images": images, "categories": categories}))
+    write_json(output / "detections.json", detections)
+    write_json(output / "images.json", {"images": images, "categories": categories})
     return len(images), unreadable
 
 
@@ -72,19 +81,20 @@ def drawn(image, instances, names, min_score):
 
 def predict_images(predictor, source, output, names, min_score):
     detections, images, unreadable = [], [], []
-    files = find_images(source)
-    base = Path(source) if Path(source).is_dir() else Path(source).parent
-    for file in tqdm(files, unit="image", disable=None):
+    for file, picture in tqdm(find_pictures(source, output, ".jpg"), unit="image", disable=None):
         image = cv2.imread(str(file))
         if image is None:
             unreadable.append(str(file))
             continue
-        instances = predictor(image)
+        try:
+            sample = predictor.sample(image)
+        except READ_ERRORS as error:
+            unreadable.append(f"{file}: {error}")
+            continue
+        instances = predictor.find(sample)
         images.append({"id": len(images), "file_name": str(file), "height": image.shape[0], "width": image.shape[1]})
         detections += instances_to_coco_json(instances, images[-1]["id"])
-        target = output / file.relative_to(base).with_suffix(".jpg")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(target), drawn(image, instances, names, min_score))
+        write_image(output / picture, drawn(image, instances, names, min_score))
     return detections, images, unreadable
 
 

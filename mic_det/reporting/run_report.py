@@ -1,10 +1,10 @@
 """The report of a single run: `report.html` in its output folder."""
 
-import json
 from pathlib import Path
 
 from mic_det.evaluation.metrics import names_in, per_class
 from mic_det.machine import machine
+from mic_det.outputs import write_json
 from mic_det.reporting import report
 
 
@@ -92,4 +92,4 @@ def write_run_report(task, cfg, model):
 
 
 def write_summary(path, **content):
-    Path(path).write_text(json.dumps(content, indent=1))
+    write_json(path, content, indent=1)
