@@ -82,7 +82,7 @@ def write_image(path: str | Path, image: np.ndarray, options: tuple = ()) -> Non
 
 
 def distinct_names(paths: Iterable[Path], suffix: str) -> list[Path]:
-    """One path with `suffix` for each of different paths; `a.png` and `a.jpg` become `a.png.jpg` and `a.jpg.jpg`.
+    """A path of its own with `suffix` for each of `paths`; `a.png` and `a.jpg` become `a.png.jpg` and `a.jpg.jpg`.
 
     Names that differ only in upper and lower case count as the same: some file systems keep only one of them.
     """

@@ -37,6 +37,3 @@ def lacks_classifiers(content, trainer):
 def add_classifiers(content, trainer):
     """Complete such a checkpoint, in place, with the trainer's own untrained classifiers."""
     content["model"] |= {name: value for name, value in trainer.core.state_dict().items() if name.startswith(ALIGNMENT)}
-    groups = content["optimizer"]["param_groups"]
-    groups += trainer.optimizers["optimizer"].state_dict()["param_groups"][len(groups) :]
-    content["scheduler"]["base_lrs"] = trainer.schedulers["scheduler"].base_lrs

@@ -1,4 +1,4 @@
-"""From command line to a ready config: device, scaling, output folder, log."""
+"""From command line to a ready config, and from a ready config to the output folder of a run."""
 
 import ctypes
 import logging
@@ -8,11 +8,13 @@ from pathlib import Path
 import torch
 from detectron2.utils import comm
 from detectron2.utils.collect_env import collect_env_info
-from detectron2.utils.logger import setup_logger
 
 from mic_det.config import load_config
 from mic_det.data.declare import declare
+from mic_det.engine import records
+from mic_det.engine.changes import differences, former_config, log_changes, with_what_holds
 from mic_det.engine.optimizer import scale_to_batch
+from mic_det.outputs import refuse_unwritable, write_text
 
 logger = logging.getLogger(__name__)
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # malloc.h
@@ -49,19 +51,54 @@ def open_config(config_file, overrides=()):
     return fit_to_machine(cfg)
 
 
-def prepare_run(config_file, overrides=()):
-    """Load a config, fit it to the machine and the batch, and open OUTPUT_DIR with its log and resolved config."""
+def prepare_run(config_file, overrides=(), resume=False):
+    """A config ready to train or evaluate with: loaded, fitted to the machine and the batch, frozen. Writes nothing.
+
+    Args:
+        resume: a negative SEED is that of the run in OUTPUT_DIR.
+    """
     cfg = load_config(config_file, overrides)
     declare(cfg.DATASETS.DECLARE)
-    output = Path(cfg.OUTPUT_DIR)
-    output.mkdir(parents=True, exist_ok=True)
-    for name in ("mic_det", "detectron2"):
-        setup_logger(str(output), comm.get_rank(), name=name, abbrev_name=name)
-    logging.getLogger("detectron2.data").setLevel(logging.WARNING)  # it describes the test loader at every evaluation
+    former = former_config(cfg.OUTPUT_DIR) if resume else None
+    if former is not None and cfg.SEED < 0:
+        cfg.SEED = former.SEED
     fit_to_machine(cfg)
     cfg = scale_to_batch(cfg)
     cfg.freeze()
-    if comm.is_main_process():
-        (output / "config.yaml").write_text(cfg.dump())
-        (output / "environment.txt").write_text(collect_env_info() + "\n" + " ".join(sys.argv) + "\n")
+    refuse_unwritable(cfg.OUTPUT_DIR, "OUTPUT_DIR")
     return cfg
+
+
+def begin_run(cfg, log, done=0, former=None):
+    """Take over OUTPUT_DIR for a training that has passed every check: its log, records, config and environment.
+
+    Args:
+        log: RunLog.
+        done: iterations of the run in the folder, which goes on; 0 for one that begins.
+        former: config of these iterations, or None.
+    """
+    log.keep_in(cfg.OUTPUT_DIR)
+    if not comm.is_main_process():
+        return
+    records.begin(cfg.OUTPUT_DIR, done)
+    if done and former is not None:
+        changes = differences(cfg, former)
+        log_changes(changes, done)
+        cfg = with_what_holds(cfg, former)
+        if changes:
+            records.keep_settings(cfg.OUTPUT_DIR, done)
+    write_settings(cfg)
+
+
+def begin_evaluation(cfg, log):
+    """The same for an evaluation; in the folder of a run, what the run wrote stays."""
+    log.keep_in(cfg.OUTPUT_DIR)
+    if comm.is_main_process():
+        write_settings(cfg, "_evaluation" if records.is_run(cfg.OUTPUT_DIR) else "")
+
+
+def write_settings(cfg, suffix=""):
+    """Write the resolved config, and the machine and command it is used with, to OUTPUT_DIR."""
+    output = Path(cfg.OUTPUT_DIR)
+    write_text(output / f"config{suffix}.yaml", cfg.dump())
+    write_text(output / f"environment{suffix}.txt", f"{collect_env_info()}\n{' '.join(sys.argv)}\n")

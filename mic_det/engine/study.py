@@ -9,8 +9,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from mic_det.config import known_keys, load_config, value_of
+from mic_det.config import load_config
 from mic_det.engine import burn_in
+from mic_det.engine.changes import differences
 from mic_det.errors import UserError
 from mic_det.outputs import refuse_unwritable, write_text
 from mic_det.reporting.markdown import ordered, study_report
@@ -87,7 +88,8 @@ def train(stem, method, folder, overrides=(), threads=None, quiet=False):
         command, env=environment, text=True, stdout=subprocess.DEVNULL if quiet else None, stderr=subprocess.PIPE
     )
     if run.returncode:
-        raise UserError(f"{method} failed; its log is {folder}/log.txt. {run.stderr.strip().splitlines()[-1:]}")
+        reason = (run.stderr.strip().splitlines() or [f"it ended with status {run.returncode}"])[-1]
+        raise UserError(f"{method} in {folder} failed: {reason.removeprefix('error: ')}")
 
 
 def train_methods(stem, methods, output, overrides=(), threads=None, quiet=False):
@@ -123,10 +125,9 @@ class Stopwatch:
         return round(time.perf_counter() - self.start, 1)
 
 
-def differences(cfg, reference):
-    """`KEY value` of every key that two configs disagree on, but for their output folders."""
-    keys = [key for key in known_keys(cfg) if key != "OUTPUT_DIR" and value_of(cfg, key) != value_of(reference, key)]
-    return ", ".join(f"{key} {value_of(cfg, key)}" for key in keys)
+def described(differences):
+    """`KEY value` of every key in which a config differs from another."""
+    return ", ".join(f"{key} {value}" for key, (_, value) in differences.items())
 
 
 def machines(results):
@@ -163,7 +164,7 @@ def conditions(stem, methods, seeds, overrides=()):
         f"{solver.MAX_ITER - mic.BURN_IN}; {solver.IMS_PER_BATCH} source and {solver.TARGET_IMS_PER_BATCH} target images each; "
         f"flip and colour jitter {cfg.INPUT.COLOR_JITTER:g} for every method.",
         *own,
-        *(f"`{method}` differs from `{first}` in {differences(other, cfg)}." for method, other in configs.items()),
+        *(f"`{method}` differs from `{first}` in {described(differences(other, cfg))}." for method, other in configs.items()),
         *notes,
         f"Seeds {listed(seeds)}. Every method has an EMA teacher. No target label was read except by the oracle.",
     ]

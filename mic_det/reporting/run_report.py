@@ -16,7 +16,9 @@ def read_results(folder, method, test_names=None):
         method: what to call the run.
         test_names: dataset name -> name to show; the dataset's own by default.
     """
-    entries = report.read_lines(Path(folder) / "evaluation.json")
+    found = report.read_lines(Path(folder) / "evaluation.json")
+    # Those without an iteration are of weights that somebody evaluated here.
+    entries = [entry for entry in found if entry["iteration"] is not None] or found
     last = entries[-1]["iteration"] if entries else None
     return [
         {
