@@ -89,7 +89,8 @@ def train(stem, method, folder, overrides=(), threads=None, quiet=False):
     )
     if run.returncode:
         reason = (run.stderr.strip().splitlines() or [f"it ended with status {run.returncode}"])[-1]
-        raise UserError(f"{method} in {folder} failed: {reason.removeprefix('error: ')}")
+        log = f"; its log is {folder}/log.txt" if (folder / "log.txt").is_file() else ""
+        raise UserError(f"{method} failed{log}: {reason.removeprefix('error: ')}")
 
 
 def train_methods(stem, methods, output, overrides=(), threads=None, quiet=False):
