@@ -1,5 +1,6 @@
 """What a run leaves in OUTPUT_DIR about itself: one run's, whatever was killed, resumed or begun anew there."""
 
+import itertools
 import json
 import logging
 import shutil
@@ -11,7 +12,10 @@ from mic_det.outputs import write_text, writing
 
 logger = logging.getLogger(__name__)
 RESULTS = ("metrics.json", "evaluation.*", "events.out.tfevents.*", "model_*.pth", files.LAST, "inference", "report.html")
-SETTINGS = ("config*.yaml", "environment*.txt")
+SETTINGS = (
+    *("config.yaml", "config_[0-9]*.yaml", "config_evaluation*.yaml"),
+    *("environment.txt", "environment_[0-9]*.txt", "environment_evaluation*.txt"),
+)
 
 
 def begin(folder: str | Path, done: int) -> None:
@@ -51,8 +55,7 @@ def set_aside(folder: str | Path) -> None:
     folder = Path(folder)
     if not any(found_in(folder, RESULTS)):
         return
-    number = next(n for n in range(1, 10**6) if not (folder / f"former_{n}").exists())
-    former = folder / f"former_{number}"
+    former = first_free(folder / "former", first=1)
     with writing(former):
         former.mkdir()
         for path in [*found_in(folder, RESULTS), *found_in(folder, SETTINGS)]:
@@ -60,14 +63,20 @@ def set_aside(folder: str | Path) -> None:
     logger.info("%s held an earlier run: its files are in %s now.", folder, former)
 
 
+def first_free(path: Path, first: int) -> Path:
+    """The first of `path_<first>`, `path_<first + 1>`, ... that does not exist."""
+    return next(free for n in itertools.count(first) if not (free := path.with_stem(f"{path.stem}_{n}")).exists())
+
+
 def found_in(folder: Path, patterns: tuple) -> list[Path]:
     return sorted({path for pattern in patterns for path in folder.glob(pattern)})
 
 
-def keep_settings(folder: str | Path, done: int) -> None:
-    """Keep the config and environment that held until iteration `done` as `config_<done>.yaml` and `environment_<done>.txt`."""
-    for path in (Path(folder) / "config.yaml", Path(folder) / "environment.txt"):
-        names = (f"{path.stem}_{done:07d}{suffix}{path.suffix}" for suffix in ("", *(f"_{n}" for n in range(2, 10**6))))
-        kept = next(path.with_name(name) for name in names if not path.with_name(name).exists())
+def keep_settings(folder: str | Path, done: int, suffix: str = "") -> None:
+    """Keep `config<suffix>.yaml` and `environment<suffix>.txt`, which held until iteration `done`, with that in their names."""
+    paths = (Path(folder) / f"config{suffix}.yaml", Path(folder) / f"environment{suffix}.txt")
+    for path in filter(Path.is_file, paths):
+        kept = path.with_stem(f"{path.stem}_{done:07d}")
+        kept = first_free(kept, first=2) if kept.exists() else kept
         with writing(kept):
             shutil.copy(path, kept)

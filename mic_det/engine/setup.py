@@ -82,23 +82,23 @@ def begin_run(cfg, log, done=0, former=None):
         return
     records.begin(cfg.OUTPUT_DIR, done)
     if done and former is not None:
-        changes = differences(cfg, former)
-        log_changes(changes, done)
+        log_changes(differences(cfg, former), done)
         cfg = with_what_holds(cfg, former)
-        if changes:
-            records.keep_settings(cfg.OUTPUT_DIR, done)
-    write_settings(cfg)
+    write_settings(cfg, done)
 
 
 def begin_evaluation(cfg, log):
     """The same for an evaluation; in the folder of a run, what the run wrote stays."""
     log.keep_in(cfg.OUTPUT_DIR)
     if comm.is_main_process():
-        write_settings(cfg, "_evaluation" if records.is_run(cfg.OUTPUT_DIR) else "")
+        write_settings(cfg, suffix="_evaluation" if records.is_run(cfg.OUTPUT_DIR) else "")
 
 
-def write_settings(cfg, suffix=""):
-    """Write the resolved config, and the machine and command it is used with, to OUTPUT_DIR."""
-    output = Path(cfg.OUTPUT_DIR)
-    write_text(output / f"config{suffix}.yaml", cfg.dump())
+def write_settings(cfg, done=0, suffix=""):
+    """Write the resolved config, and the machine and command it is used with, to OUTPUT_DIR; another config there is kept."""
+    output, text = Path(cfg.OUTPUT_DIR), cfg.dump()
+    config = output / f"config{suffix}.yaml"
+    if config.is_file() and config.read_text() != text:
+        records.keep_settings(output, done, suffix)
+    write_text(config, text)
     write_text(output / f"environment{suffix}.txt", f"{collect_env_info()}\n{' '.join(sys.argv)}\n")

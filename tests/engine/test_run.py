@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 import signal
 
 import pytest
@@ -34,8 +35,7 @@ def finished(toycity, tmp_path_factory):
 @pytest.fixture
 def copy(finished, tmp_path):
     """A copy of a finished run of two iterations."""
-    os.system(f"cp -r {finished} {tmp_path}/run")
-    return tmp_path / "run"
+    return shutil.copytree(finished, tmp_path / "run")
 
 
 def metrics(folder):
@@ -87,6 +87,14 @@ def test_a_resumed_run_has_the_new_learning_rate(copy, datasets):
     assert {group["lr"] for group in groups} == {0.01} and 0.5 in {group["weight_decay"] for group in groups}
 
 
+def test_a_config_in_the_folder_of_its_run_is_kept(datasets, tmp_path):
+    mine = tmp_path / "config.yaml"
+    mine.write_text(f"_BASE_: {CONFIG}\n")
+    text = mine.read_text()
+    train_or_evaluate(mine, [*SHORT, "SOLVER.MAX_ITER", 1, "OUTPUT_DIR", str(tmp_path)])
+    assert (tmp_path / "config_0000000.yaml").read_text() == text and len(mine.read_text()) > len(text)
+
+
 def test_a_negative_seed_stays_the_runs_own(copy, datasets):
     run(copy, *("SOLVER.MAX_ITER", 3, "SEED", -1), resume=True)
     assert load_config(copy / "config.yaml").SEED == 3
@@ -111,21 +119,20 @@ def test_an_evaluation_in_the_folder_of_a_run_keeps_its_settings(copy, datasets)
     assert json.loads((copy / "evaluation.json").read_text())["iteration"] == 2
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_an_interrupted_run_goes_on_where_it_was(finished, datasets, tmp_path, monkeypatch, number):
+def test_an_interrupted_run_goes_on_where_it_was(finished, datasets, tmp_path, monkeypatch):
     step = hooks.BadStepStop.after_step
 
     def interrupt(self):
         step(self)
         if self.trainer.iter == 0:
-            os.kill(os.getpid(), number)
+            os.kill(os.getpid(), signal.SIGTERM)
 
-    before = signal.getsignal(number)
+    before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(hooks.BadStepStop, "after_step", interrupt)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "run")
     assert files.last_checkpoint(tmp_path / "run").name == "model_0000001.pth"
-    assert signal.getsignal(number) is before
+    assert signal.getsignal(signal.SIGTERM) is before
     monkeypatch.undo()
     monkeypatch.setenv("DETECTRON2_DATASETS", str(datasets))
     run(tmp_path / "run", resume=True)

@@ -58,7 +58,7 @@ def test_datasets_of_one_name_have_a_sheet_each(tool, tmp_path):
     folders = [tmp_path / name for name in ("a/images", "b/images", "c")]
     assert tool("check_dataset", *folders, "--output", tmp_path / "sheets") == 0
     names = sorted(path.name for path in (tmp_path / "sheets").iterdir())
-    assert len(names) == 3 and names[-1] == "c.png" and [name[-12:] for name in names[:2]] == ["a_images.png", "b_images.png"]
+    assert len(names) == 3 and names[0] == "c.png" and [name[-12:] for name in names[1:]] == ["a_images.png", "b_images.png"]
     (tmp_path / "c/0.png").rename(tmp_path / "c/c.png")
     before = (tmp_path / "c/c.png").read_bytes()
     assert "is an input of this command" in tool("check_dataset", tmp_path / "c", "--output", tmp_path / "c")
