@@ -8,7 +8,8 @@ import argparse
 from pathlib import Path
 
 from mic_det.data.bdd100k import convert_bdd100k
-from mic_det.data.conversion import print_conversions, write_json
+from mic_det.data.conversion import print_conversions
+from mic_det.outputs import write_json
 from mic_det.tooling import run_tool
 
 TIMES = {"day": "daytime", "night": "night", "dusk": "dawn/dusk", "all": None}

@@ -10,7 +10,8 @@ import argparse
 from pathlib import Path
 
 from mic_det.data.camvid import convert_camvid
-from mic_det.data.conversion import print_conversions, write_json
+from mic_det.data.conversion import print_conversions
+from mic_det.outputs import write_json
 from mic_det.tooling import run_tool
 
 

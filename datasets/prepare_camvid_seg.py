@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mic_det.data import camvid
 from mic_det.data.label_maps import convert_labels, decode_indices, finish
+from mic_det.outputs import distinct_names
 from mic_det.tooling import run_tool
 
 
@@ -22,8 +23,9 @@ def main():
     status = 0
     for split, pairs in camvid.find_splits(args.source).items():
         folder = args.root / "semantic" / split
-        folder.mkdir(parents=True, exist_ok=True)
-        written = {label: folder / label.name for _, label in pairs}
+        labels = [label for _, label in pairs]
+        names = distinct_names([Path(label.name) for label in labels], ".png")  # a split may join several folders
+        written = {label: folder / name for label, name in zip(labels, names, strict=True)}
         counts, bad = convert_labels(list(written), written.get, decode_indices, camvid.semantic_table(), f"CamVid {split}")
         usable = [(image.resolve(), written[label]) for image, label in pairs if str(written[label]) in counts]
         camvid.write_semantic_pairs(args.root, split, usable)

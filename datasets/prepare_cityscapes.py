@@ -11,7 +11,8 @@
 import argparse
 
 from mic_det.data.cityscapes import FOGGY_BETAS, annotation_file, convert_split
-from mic_det.data.conversion import print_conversions, write_json
+from mic_det.data.conversion import print_conversions
+from mic_det.outputs import write_json
 from mic_det.tooling import run_tool
 
 

@@ -7,8 +7,9 @@ python datasets/prepare_kitti.py --root datasets/kitti
 import argparse
 from pathlib import Path
 
-from mic_det.data.conversion import print_conversions, write_json
+from mic_det.data.conversion import print_conversions
 from mic_det.data.kitti import convert_kitti
+from mic_det.outputs import write_json
 from mic_det.tooling import run_tool
 
 

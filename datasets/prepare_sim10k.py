@@ -7,8 +7,9 @@ python datasets/prepare_sim10k.py --root datasets/sim10k
 import argparse
 from pathlib import Path
 
-from mic_det.data.conversion import print_conversions, write_json
+from mic_det.data.conversion import print_conversions
 from mic_det.data.voc import SIM10K_CLASSES, convert_voc
+from mic_det.outputs import write_json
 from mic_det.tooling import run_tool
 
 

@@ -8,8 +8,9 @@ python datasets/prepare_voc.py --dataset clipart --root datasets/clipart
 import argparse
 from pathlib import Path
 
-from mic_det.data.conversion import print_conversions, write_json
+from mic_det.data.conversion import print_conversions
 from mic_det.data.voc import ART_CLASSES, CLASSES, convert_voc
+from mic_det.outputs import write_json
 from mic_det.tooling import run_tool
 
 # dataset -> classes, {split to write: [(folder below the root, list in ImageSets/Main)]}

@@ -16,6 +16,7 @@ from tabulate import tabulate
 from mic_det.engine.benchmark import run_benchmark
 from mic_det.engine.setup import open_config
 from mic_det.machine import machine
+from mic_det.outputs import refuse_overwrite, refuse_unwritable, write_text
 from mic_det.tooling import run_tool
 
 
@@ -36,6 +37,9 @@ def main():
     parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="config overrides")
     args = parser.parse_intermixed_args()
     cfg = open_config(args.config_file, args.overrides)
+    if args.json:
+        refuse_overwrite([args.config_file, cfg.MODEL.WEIGHTS], [args.json], "--json")
+        refuse_unwritable(Path(args.json).parent, "--json")
     if args.image_size:
         cfg.INPUT.MIN_SIZE_TRAIN, cfg.INPUT.MAX_SIZE_TRAIN = (min(args.image_size),), max(args.image_size)
     result = run_benchmark(cfg, args.steps)
@@ -51,8 +55,7 @@ def main():
     print("last step: " + ", ".join(f"{name} {value:.3g}" for name, value in result["diagnostics"].items()))
     if args.json:
         content = {**result, "machine": machine(), "config": args.config_file, "overrides": args.overrides}
-        Path(args.json).parent.mkdir(parents=True, exist_ok=True)
-        Path(args.json).write_text(json.dumps(content, indent=1) + "\n")
+        write_text(args.json, json.dumps(content, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -6,14 +6,15 @@ python tools/check_dataset.py --config-file configs/cs2foggy.yaml          # all
 """
 
 import argparse
+from collections import Counter
 from pathlib import Path
 
-import cv2
 from tabulate import tabulate
 
 from mic_det.data.check import SIZES, check_names
 from mic_det.engine.setup import open_config
 from mic_det.errors import UserError
+from mic_det.outputs import refuse_overwrite, write_image
 from mic_det.reporting.contact_sheet import contact_sheet
 from mic_det.tasks import task_of
 from mic_det.tooling import run_tool
@@ -34,6 +35,13 @@ def show(check):
         print(f"  left out: {file}: {reason}")
 
 
+def sheet_names(names):
+    """A file name for each dataset: its own name, or its whole path where several have the same last part."""
+    count = Counter(Path(name).name.casefold() for name in names)
+    parts = [[Path(name).name] if count[Path(name).name.casefold()] == 1 else Path(name).absolute().parts[1:] for name in names]
+    return [f"{'_'.join(part)}.png" for part in parts]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="registered names, folders or COCO JSON files")
@@ -48,11 +56,11 @@ def main():
         raise UserError("Nothing to check: give dataset names or --config-file.")
     check_run = (lambda: task_of(cfg).check_datasets(cfg)) if args.config_file else None
     checks, failures = check_names(args.names, args.decode, cfg, check_run)
-    args.output.mkdir(parents=True, exist_ok=True)
-    for check in checks:
+    sheets = [args.output / name for name in sheet_names([check.name for check in checks])]
+    refuse_overwrite((record["file_name"] for check in checks for record in check.records), sheets)
+    for check, sheet in zip(checks, sheets, strict=True):
         show(check)
-        sheet = args.output / f"{Path(check.name).name}.png"
-        cv2.imwrite(str(sheet), contact_sheet(check, value_range=cfg.INPUT.RANGE)[..., ::-1])
+        write_image(sheet, contact_sheet(check, value_range=cfg.INPUT.RANGE)[..., ::-1])
         print(f"  pictures: {sheet}")
     for failure in failures:
         print(f"\nTraining would fail: {failure}")

@@ -17,6 +17,7 @@ from mic_det.engine.setup import open_config
 from mic_det.evaluation import all_metrics
 from mic_det.evaluation.coco import DETECTIONS_PER_IMAGE
 from mic_det.evaluation.matching import match_all
+from mic_det.outputs import refuse_overwrite, refuse_unwritable
 from mic_det.reporting import report
 from mic_det.tooling import run_tool
 
@@ -34,6 +35,9 @@ def main():
     parser.add_argument("--most", type=int, default=DETECTIONS_PER_IMAGE, help="detections of an image that count in AP")
     parser.add_argument("--report", type=Path, help="HTML file with precision-recall curves and errors by class, size and score")
     args = parser.parse_args()
+    if args.report:
+        refuse_overwrite([args.annotations, args.detections, *args.declare], [args.report], "--report")
+        refuse_unwritable(args.report.parent, "--report")
     open_config(None, ["DATASETS.DECLARE", args.declare] if args.declare else [])
     content = load_truth(args.dataset) if args.dataset else drop_faulty(load_json(args.annotations), args.annotations)
     detections = load_detections(args.detections)
@@ -44,7 +48,6 @@ def main():
     rows = [[name, *(metrics[f"{kind}/{name}"] for kind in kinds)] for name in category_names(content)]
     print("\n" + tabulate(rows, headers=["class", *kinds], floatfmt=".2f", tablefmt="github"))
     if args.report:
-        args.report.parent.mkdir(parents=True, exist_ok=True)
         section = report.error_section("Errors", match_all(content, detections))
         report.write_report(args.report, "Evaluation", f"{args.detections} on {args.dataset or args.annotations}", [], [section])
         print(f"\nWrote {args.report}.")

@@ -5,6 +5,7 @@ python tools/export_model.py --config-file configs/toycity.yaml --output model.o
 """
 
 import argparse
+from pathlib import Path
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from mic_det.data.stream import READ_ERRORS
 from mic_det.engine.run import load_model
 from mic_det.engine.setup import open_config
 from mic_det.errors import UserError
+from mic_det.outputs import refuse_overwrite, refuse_unwritable
 from mic_det.tasks import task_of
 from mic_det.tooling import run_tool
 
@@ -42,6 +44,8 @@ def main():
     parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="MODEL.WEIGHTS and other overrides")
     args = parser.parse_intermixed_args()
     cfg = open_config(args.config_file, [*args.overrides, "MODEL.DEVICE", "cpu"])
+    refuse_overwrite([args.config_file, args.image, cfg.MODEL.WEIGHTS], [args.output, f"{args.output}.json"])
+    refuse_unwritable(Path(args.output).parent)
     task, name, image = task_of(cfg), args.model or cfg.MODEL.MIC.INFERENCE, example_image(cfg, args.image)
     answers = task.answers(cfg)
     metadata = {

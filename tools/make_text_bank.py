@@ -13,6 +13,7 @@ from pathlib import Path
 from mic_det.data.camvid import SEMANTIC_CLASSES
 from mic_det.data.label_ids import CLASSES
 from mic_det.language.text_encoder import ALIASES, TEMPLATE, make_bank
+from mic_det.outputs import refuse_overwrite, refuse_unwritable
 from mic_det.tooling import run_tool
 
 CLASS_LISTS = {"cityscapes": CLASSES, "camvid": SEMANTIC_CLASSES}
@@ -47,6 +48,8 @@ def main():
     parser.add_argument("--output", required=True, type=Path)
     args = parser.parse_args()
     classes = CLASS_LISTS.get(args.classes[0], args.classes) if len(args.classes) == 1 else args.classes
+    refuse_overwrite(Path(args.weights).rglob("*") if Path(args.weights).is_dir() else [args.weights], [args.output])
+    refuse_unwritable(args.output.parent)
     bank = make_bank(classes, args.weights, args.model, args.tag, args.template, {**ALIASES, **dict(args.alias)})
     bank.save(args.output)
     for name, prompts in zip(bank.classes, bank.prompts, strict=True):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mic_det.engine.run import load_model
 from mic_det.engine.setup import open_config
+from mic_det.outputs import refuse_overwrite, refuse_unwritable
 from mic_det.tasks import task_of
 from mic_det.tooling import run_tool
 
@@ -27,7 +28,8 @@ def main():
     parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="MODEL.WEIGHTS and other overrides")
     args = parser.parse_intermixed_args()
     cfg = open_config(args.config_file, args.overrides)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
+    refuse_overwrite([args.config_file, args.input, cfg.MODEL.WEIGHTS], [args.output])
+    refuse_unwritable(args.output.parent)
     model = load_model(cfg, cfg.MODEL.WEIGHTS)
     unreadable = task_of(cfg).gallery(cfg, model, args.output, args.input, args.truth, args.count)
     for name in unreadable:

@@ -1,6 +1,5 @@
 """A network as a file that runs without mic-det and detectron2: ONNX or TorchScript."""
 
-import json
 import logging
 import warnings
 from collections.abc import Callable
@@ -13,6 +12,7 @@ import torch.nn.functional as F
 from detectron2.export import TracingAdapter
 
 from mic_det.errors import UserError
+from mic_det.outputs import write_atomically, write_json
 
 logger = logging.getLogger(__name__)
 TOLERANCE = 1e-3
@@ -67,21 +67,38 @@ def export(network, answers, path, kind, image, metadata):
         The largest difference found between the file's and the network's numbers, boxes in pixels.
 
     Raises:
-        UserError: when an export package is missing or the file does not repeat what the network says.
+        UserError: when an export package is missing, `path` is another file, or the file does not repeat what the network
+            says; nothing is written then.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    refuse_foreign(path)
     other = F.interpolate(image[None].float(), scale_factor=0.75)[0].byte() if answers.any_size else image.flip(2)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracing warns about every shape that it reads
         adapter = TracingAdapter(network, [{"image": image}], answers.ask).eval()
         adapter(image)
-        run = {"onnx": write_onnx, "torchscript": write_torchscript}[kind](adapter, path, image, answers)
-        difference = max(largest_difference(adapter(example), run(example)) for example in (image, other))
-    if not difference <= TOLERANCE:
-        raise UserError(f"{path} was written, but it differs by {difference:.3g} from what the network says: do not use it.")
-    (path.parent / f"{path.name}.json").write_text(json.dumps({"outputs": answers.names, **metadata}, indent=1))
-    return difference
+        write, differences = {"onnx": write_onnx, "torchscript": write_torchscript}[kind], []
+
+        def write_and_verify(temporary):
+            run = write(adapter, temporary, image, answers)
+            differences.extend(largest_difference(adapter(example), run(example)) for example in (image, other))
+            if not max(differences) <= TOLERANCE:
+                raise UserError(f"{path} is not written: it would differ by {max(differences):.3g} from what the network says.")
+
+        write_atomically(path, write_and_verify)
+    write_json(description_of(path), {"outputs": answers.names, **metadata}, indent=1)
+    return max(differences)
+
+
+def description_of(path):
+    return path.with_name(f"{path.name}.json")
+
+
+def refuse_foreign(path):
+    """Raise UserError when `path` or its description exists but is no earlier export: those have both."""
+    for own, other in ((path, description_of(path)), (description_of(path), path)):
+        if own.exists() and not other.exists():
+            raise UserError(f"--output: {own} exists and is no earlier export: choose another name, or move it away.")
 
 
 def write_torchscript(adapter, path, image, answers):

@@ -1,6 +1,5 @@
 """Checkpoint files that a crash at any moment cannot spoil."""
 
-import os
 import re
 from pathlib import Path
 
@@ -8,27 +7,25 @@ import torch
 
 from mic_det.checkpoint import formats
 from mic_det.errors import UserError
+from mic_det.outputs import write_atomically, write_text
 from mic_det.validation import refuse
 
 LAST = "last_checkpoint"
 
 
-def write_atomically(path, write):
-    """Call `write(temporary path)`, then move the file into place, so that `path` is always whole."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    write(temporary)
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-
-
 def save(path, content):
     """Save tensors and plain Python values, then note the file's name in `last_checkpoint` beside it."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, lambda temporary: torch.save(content, temporary))
-    write_atomically(path.with_name(LAST), lambda temporary: temporary.write_text(path.name))
+    save_tensors(path, content)
+    write_text(path.with_name(LAST), path.name)
+
+
+def save_tensors(path, content):
+    """Save tensors and plain Python values. Raises UserError when that fails; an earlier file of the name is still there then."""
+    try:
+        write_atomically(path, lambda temporary: torch.save(content, temporary))
+    except RuntimeError as error:  # what torch makes of a full disk
+        raise UserError(f"{path} cannot be written: {str(error).splitlines()[0]}.") from error
 
 
 def load(path):

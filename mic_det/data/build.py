@@ -47,7 +47,7 @@ def record_fault(record, read=None, num_classes=None):
     return None
 
 
-def check_files(records, name, read=ImageReader()):
+def check_files(records, name, read):
     """Warn about images that do not exist, and see `check_values`; raise UserError when none can be used.
 
     Args:
@@ -63,7 +63,7 @@ def check_files(records, name, read=ImageReader()):
     check_values([record["file_name"] for record in records], name, read.value_range)
 
 
-def check_usable(records, name, read=ImageReader(), num_classes=None):
+def check_usable(records, name, read, num_classes=None):
     """Raise UserError when no image of `name` can be used; reading ends with the first that can. See `record_fault`."""
     first = None
     for record in records:

@@ -11,10 +11,11 @@ import numpy as np
 from tqdm import tqdm
 
 from mic_det.data.coco import read_json
-from mic_det.data.conversion import Conversion, size_fault, write_json
+from mic_det.data.conversion import Conversion, size_fault
 from mic_det.data.files import find_files
 from mic_det.data.label_ids import train_id_table
 from mic_det.errors import UserError
+from mic_det.outputs import write_json
 
 # label value -> category id; the other labels are stuff
 CATEGORY_OF_LABEL = {8: 1, 9: 2, 10: 3, 6: 4}

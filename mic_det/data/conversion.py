@@ -1,6 +1,5 @@
 """What every prepare command makes: a COCO dictionary, counts, and what could not be used."""
 
-import json
 import logging
 import math
 import sys
@@ -74,11 +73,6 @@ def report_bad_files(result, name):
         log_first_n(logging.WARNING, message, key="message")
     for loss in result.losses():
         log_first_n(logging.WARNING, f"{name}: {loss}.", key="message")
-
-
-def write_json(path, content):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content))
 
 
 def print_conversions(results, out=sys.stdout):

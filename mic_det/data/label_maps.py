@@ -16,6 +16,8 @@ from mic_det.data.label_ids import CLASSES, train_id_table
 from mic_det.data.label_images import find_images
 from mic_det.data.statistics import collect, count_pixels, write_statistics
 from mic_det.data.stream import READ_ERRORS
+from mic_det.errors import UserError
+from mic_det.outputs import refuse_overwrite, write_image
 
 
 def decode_indices(path):
@@ -43,7 +45,16 @@ def convert_labels(files, output_of, decode, table, description):
 
     Returns:
         ({written path: {class: pixels}}, list of "path: reason" for files that could not be used).
+
+    Raises:
+        UserError: when a label file would be overwritten, or two would give one file.
     """
+    refuse_overwrite(files, map(output_of, files), "--root")
+    targets = {}
+    for path in files:
+        first = targets.setdefault(output_of(path), path)
+        if first != path:
+            raise UserError(f"{first} and {path} would both be converted to {output_of(path)}: give them different names.")
 
     def convert(path):
         try:
@@ -51,8 +62,7 @@ def convert_labels(files, output_of, decode, table, description):
             if ids.ndim != 2 or ids.dtype.kind not in "ui" or ids.min() < 0 or ids.max() > 255:
                 raise ValueError("it does not hold one id from 0 to 255 per pixel")
             labels = table[ids]
-            if not cv2.imwrite(str(output_of(path)), labels):
-                raise OSError("the result could not be written")
+            write_image(output_of(path), labels)
             return count_pixels(labels)
         except READ_ERRORS as error:
             return named(path, error)

@@ -17,6 +17,7 @@ from mic_det.data.images import named
 from mic_det.data.label_images import IGNORE, read_labels
 from mic_det.data.stream import READ_ERRORS
 from mic_det.errors import UserError
+from mic_det.outputs import write_json
 
 logger = logging.getLogger(__name__)
 COUNTS, BY_CLASS = "sample_class_stats.json", "samples_with_class.json"
@@ -66,13 +67,10 @@ def write_statistics(root, counts, must=True):
         for index, number in found.items():
             by_class.setdefault(str(index), []).append([path, number])
     try:
-        for name, content in ((COUNTS, entries), (BY_CLASS, by_class)):
-            # Whole or not at all: another process may be reading.
-            unfinished = root / f".{name}.{os.getpid()}"
-            unfinished.write_text(json.dumps(content))
-            unfinished.replace(root / name)
-    except OSError as error:
-        message = f"The class statistics of Rare Class Sampling cannot be written: {error}."
+        write_json(root / COUNTS, entries)
+        write_json(root / BY_CLASS, by_class)
+    except UserError as error:
+        message = f"The class statistics of Rare Class Sampling: {error}"
         if must:
             raise UserError(f"{message} Make the folder writable once, or set DATASETS.RARE_CLASSES.ENABLED False.") from None
         logger.warning("%s They are counted again in every run until the folder can be written to.", message)

@@ -8,6 +8,7 @@ processes or accumulation steps.
 import contextlib
 import logging
 import random
+import signal
 import struct
 import zlib
 
@@ -137,9 +138,12 @@ def identity(batch):
     return batch
 
 
-def one_thread(worker_id):
+def start_worker(worker_id):
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
+    # The main process ends a run, after its iteration: a worker that ends first would spoil that.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 class Stream:
@@ -158,7 +162,7 @@ class Stream:
             batch_sampler=sampler,
             num_workers=workers,
             collate_fn=identity,
-            worker_init_fn=one_thread,
+            worker_init_fn=start_worker,
             # Its own generator: starting an iterator draws from it, and a resumed run starts one where others do not.
             generator=torch.Generator(),
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mic_det.checkpoint import files
 from mic_det.checkpoint.weights import ALIGNMENT
+from mic_det.outputs import write_atomically, write_text
 
 
 def is_common(cfg):
@@ -21,9 +22,8 @@ def share(source_folder, folder, iterations):
     checkpoint = Path(source_folder) / f"model_{iterations:07d}.pth"
     folder = Path(folder)
     if files.last_checkpoint(folder) is None:
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copy(checkpoint, folder / checkpoint.name)
-        (folder / files.LAST).write_text(checkpoint.name)
+        write_atomically(folder / checkpoint.name, lambda temporary: shutil.copy(checkpoint, temporary))
+        write_text(folder / files.LAST, checkpoint.name)
 
 
 def lacks_classifiers(content, trainer):
@@ -37,6 +37,3 @@ def lacks_classifiers(content, trainer):
 def add_classifiers(content, trainer):
     """Complete such a checkpoint, in place, with the trainer's own untrained classifiers."""
     content["model"] |= {name: value for name, value in trainer.core.state_dict().items() if name.startswith(ALIGNMENT)}
-    groups = content["optimizer"]["param_groups"]
-    groups += trainer.optimizers["optimizer"].state_dict()["param_groups"][len(groups) :]
-    content["scheduler"]["base_lrs"] = trainer.schedulers["scheduler"].base_lrs

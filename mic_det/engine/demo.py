@@ -12,6 +12,7 @@ from mic_det.engine.run import load_model
 from mic_det.engine.setup import open_config
 from mic_det.evaluation.metrics import names_in
 from mic_det.machine import machine
+from mic_det.outputs import refuse_unwritable
 from mic_det.reporting import report
 from mic_det.reporting.run_report import read_results, write_summary
 from mic_det.tasks import task_of
@@ -69,6 +70,7 @@ def run_demo(demo, output, overrides=()):
     """
     watch = study.Stopwatch()
     output, overrides = Path(output), (*demo.schedule, *overrides)
+    refuse_unwritable(output)
     study.train_methods(demo.stem, demo.methods, output, overrides)
     cfg = open_config(study.config_file(demo.stem, demo.methods[-1]), overrides)
     names = dict(zip(cfg.DATASETS.TEST, demo.tests, strict=True))

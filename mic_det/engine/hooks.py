@@ -2,6 +2,8 @@
 
 import logging
 import math
+import signal
+import threading
 from pathlib import Path
 
 import torch
@@ -10,6 +12,7 @@ from detectron2.utils import comm
 from detectron2.utils.events import JSONWriter, TensorboardXWriter
 
 from mic_det.checkpoint import files
+from mic_det.engine import records
 from mic_det.engine.progress import ProgressLine
 from mic_det.errors import UserError
 from mic_det.evaluation import evaluate
@@ -31,6 +34,8 @@ def build_hooks(trainer):
         Logging(cfg.LOG.PERIOD),
         *trainer.task.watches(cfg),
         Report(),
+        # Last: an iteration that is saved has been logged.
+        Interruption(),
     ]
 
 
@@ -49,11 +54,12 @@ class Logging(HookBase):
     def before_train(self):
         self.writers = []
         if comm.is_main_process():
-            folder = self.trainer.cfg.OUTPUT_DIR
+            folder, start = self.trainer.cfg.OUTPUT_DIR, self.trainer.start_iter
+            records.begin(folder, start)
             self.writers = [
-                ProgressLine(self.trainer.start_iter, self.trainer.max_iter, self.trainer.task.progress),
+                ProgressLine(start, self.trainer.max_iter, self.trainer.task.progress),
                 JSONWriter(str(Path(folder) / "metrics.json")),
-                TensorboardXWriter(folder),
+                TensorboardXWriter(folder, purge_step=start or None),
             ]
 
     def after_step(self):
@@ -127,6 +133,32 @@ class Checkpoints(HookBase):
                 files.remove_old(self.trainer.cfg.OUTPUT_DIR, self.keep)
 
 
+class Interruption(HookBase):
+    """Lets Ctrl-C and SIGTERM end a run after its iteration, and saves that; a second signal ends it at once."""
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def before_train(self):
+        self.received, self.former = False, {}
+        if threading.current_thread() is threading.main_thread():  # python takes signals nowhere else
+            self.former = {number: signal.signal(number, self.note) or signal.SIG_DFL for number in self.SIGNALS}
+
+    def note(self, number, frame):
+        self.received = True
+        signal.signal(number, self.former[number])
+
+    def after_step(self):
+        done = self.trainer.iter + 1
+        if self.received and done < self.trainer.max_iter:
+            self.trainer.save(f"model_{done:07d}")
+            logger.info("Stopped by a signal after %d iterations, which are saved: --resume goes on.", done)
+            raise KeyboardInterrupt
+
+    def after_train(self):
+        for number, handler in self.former.items():
+            signal.signal(number, handler)
+
+
 class Evaluation(HookBase):
     """Evaluates teacher and student every `period` iterations and at the end, under separate names.
 
@@ -162,7 +194,7 @@ class Evaluation(HookBase):
             if flat[self.best_on] > self.best:
                 self.best = flat[self.best_on]
                 content = {**trainer.checkpoint(), "best": self.best}
-                files.write_atomically(self.best_file, lambda temporary: torch.save(content, temporary))
+                files.save_tensors(self.best_file, content)
 
 
 class Pictures(HookBase):

@@ -132,6 +132,34 @@ def start_momentum(optimizer):
             optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
 
+def parameter_names(optimizer, core):
+    """Names in `core` of an optimizer's parameters, in its order."""
+    names = {parameter: name for name, parameter in core.named_parameters()}
+    return [names[parameter] for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def restore_optimizer(optimizer, saved, names, own_names):
+    """Load what an optimizer remembers of each parameter: momentum, squared gradients, steps.
+
+    Learning rates, weight decays and all other settings stay those that it was built with. Parameters that `saved` does not
+    know start afresh.
+
+    Args:
+        saved: its `state_dict` of a checkpoint.
+        names: of the parameters there, in their order; their groups may differ from this optimizer's.
+        own_names: of this optimizer's parameters.
+    """
+    own = optimizer.state_dict()
+    place = {name: index for index, name in enumerate(own_names)}
+    found = {place[name]: saved["state"][index] for index, name in enumerate(names) if name in place and index in saved["state"]}
+    optimizer.load_state_dict({"state": {**own["state"], **found}, "param_groups": own["param_groups"]})
+
+
+def kind_of(param_groups):
+    """SOLVER.OPTIMIZER that a checkpoint's or an optimizer's groups are of."""
+    return "SGD" if "momentum" in param_groups[0] else "AdamW"
+
+
 def gradient_norm(parameters):
     """L2 norm of all gradients as a 0-dim tensor; non-finite exactly when a gradient is (or overflows)."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]

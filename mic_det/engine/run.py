@@ -1,30 +1,71 @@
 """One run from config to result: what tools/train_net.py and the studies call."""
 
+import logging
+
 from detectron2.modeling import build_model
+from detectron2.utils import comm
 
 from mic_det.checkpoint import files
 from mic_det.checkpoint.weights import load_weights
-from mic_det.engine.setup import prepare_run
+from mic_det.engine import records
+from mic_det.engine.changes import check_changes, former_config
+from mic_det.engine.log import RunLog
+from mic_det.engine.setup import begin_evaluation, begin_run, prepare_run
 from mic_det.engine.trainer import AdaptationTrainer
 from mic_det.errors import UserError
-from mic_det.evaluation import evaluate
+from mic_det.evaluation import check_evaluation, evaluate
+from mic_det.reporting.run_report import write_run_report
 from mic_det.tasks import task_of
+
+logger = logging.getLogger(__name__)
 
 
 def train_or_evaluate(config_file, overrides=(), resume=False, eval_only=False, download=False):
-    """Train, or evaluate MODEL.WEIGHTS; returns the model. Arguments as in tools/train_net.py."""
-    cfg = prepare_run(config_file, overrides, resume)
-    if eval_only:
-        return evaluate_weights(cfg, resume, download)
-    trainer = AdaptationTrainer(cfg, download)
-    if resume:
-        trainer.resume()
-    elif files.last_checkpoint(cfg.OUTPUT_DIR):
+    """Train, or evaluate MODEL.WEIGHTS; returns the model. Arguments as in tools/train_net.py.
+
+    Everything is checked before anything is written: a refused command leaves the files of OUTPUT_DIR as they are.
+    """
+    with RunLog() as log:
+        cfg = prepare_run(config_file, overrides, resume)
+        if eval_only:
+            return evaluate_weights(cfg, log, resume, download)
+        former = check_folder(cfg, resume)
+        trainer = AdaptationTrainer(cfg, download)
+        if resume:
+            trainer.resume()
+        begin_run(cfg, log, trainer.start_iter, former)
+        trainer.train()
+        finish(trainer)
+        return trainer.core
+
+
+def finish(trainer):
+    """Evaluate and report a run that was killed between its last iteration and the end of its evaluation."""
+    cfg, done = trainer.cfg, trainer.max_iter
+    if trainer.start_iter < done or records.are_evaluated(cfg.OUTPUT_DIR, cfg.TEST.MODELS, cfg.DATASETS.TEST, done):
+        return
+    trainer.core.eval()
+    evaluate(trainer.task, cfg, trainer.core, done)
+    if comm.is_main_process():
+        logger.info("Pictures and curves: %s", write_run_report(trainer.task, cfg, trainer.core))
+
+
+def check_folder(cfg, resume):
+    """The config of the run in OUTPUT_DIR that is to go on, or None.
+
+    Raises:
+        UserError: when there is a run that is not to go on, or one that cannot with this config.
+    """
+    if files.last_checkpoint(cfg.OUTPUT_DIR) is None:
+        return None
+    if not resume:
         raise UserError(
             f"OUTPUT_DIR {cfg.OUTPUT_DIR} already holds a run: add --resume to continue it, or choose another folder."
         )
-    trainer.train()
-    return trainer.core
+    former = former_config(cfg.OUTPUT_DIR)
+    if former is not None:
+        check_changes(cfg, former)
+    return former
 
 
 def load_model(cfg, weights, download=False):
@@ -40,10 +81,16 @@ def load_model(cfg, weights, download=False):
     return model.eval()
 
 
-def evaluate_weights(cfg, resume=False, download=False):
+def evaluate_weights(cfg, log, resume=False, download=False):
     weights = files.last_checkpoint(cfg.OUTPUT_DIR) if resume else cfg.MODEL.WEIGHTS
     if not weights:
         raise UserError("--eval-only needs MODEL.WEIGHTS, or --resume for the last checkpoint in OUTPUT_DIR.")
+    if not cfg.DATASETS.TEST:
+        raise UserError("--eval-only: DATASETS.TEST is empty: name at least one labelled dataset.")
+    task = task_of(cfg)
+    check_evaluation(task, cfg)
     model = load_model(cfg, weights, download)
-    evaluate(task_of(cfg), cfg, model)
+    done = files.load(weights)["iteration"] + 1 if resume else None
+    begin_evaluation(cfg, log)
+    evaluate(task, cfg, model, done)
     return model

@@ -1,22 +1,22 @@
-"""From command line to a ready config: device, scaling, output folder, log."""
+"""From command line to a ready config, and from a ready config to the output folder of a run."""
 
 import ctypes
 import logging
-import os
 import sys
 from pathlib import Path
 
 import torch
 from detectron2.utils import comm
 from detectron2.utils.collect_env import collect_env_info
-from detectron2.utils.logger import setup_logger
 
 from mic_det.config import load_config
-from mic_det.config.files import read_yaml
 from mic_det.data.declare import declare
+from mic_det.engine import records
+from mic_det.engine.changes import differences, former_config, log_changes, with_what_holds
 from mic_det.engine.checks import check_config
 from mic_det.engine.optimizer import scale_to_batch
 from mic_det.errors import UserError
+from mic_det.outputs import refuse_unwritable, write_text
 
 logger = logging.getLogger(__name__)
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # malloc.h
@@ -79,46 +79,55 @@ def open_config(config_file, overrides=()):
 
 
 def prepare_run(config_file, overrides=(), resume=False):
-    """Load and check a config, fit it to the machine and the batch, and open OUTPUT_DIR with its log and resolved config.
+    """A config ready to train or evaluate with: loaded, checked, fitted to the machine and the batch, frozen. Writes nothing.
 
     Args:
-        resume: a negative SEED is the one that the run in OUTPUT_DIR drew.
+        resume: a negative SEED is that of the run in OUTPUT_DIR.
     """
     cfg = load_config(config_file, overrides)
     check_config(cfg)
-    output = make_folder(cfg.OUTPUT_DIR)
-    if resume and cfg.SEED < 0:
-        cfg.SEED = drawn_seed(output, cfg.SEED)
+    refuse_unwritable(cfg.OUTPUT_DIR, "OUTPUT_DIR")
     declare(cfg.DATASETS.DECLARE)
-    for name in ("mic_det", "detectron2"):
-        setup_logger(str(output), comm.get_rank(), name=name, abbrev_name=name)
-    logging.getLogger("detectron2.data").setLevel(logging.WARNING)  # it describes the test loader at every evaluation
+    former = former_config(cfg.OUTPUT_DIR) if resume else None
+    if former is not None and cfg.SEED < 0:
+        cfg.SEED = former.SEED
     cfg = scale_to_batch(fit_to_machine(cfg))
     if cfg.MODEL.DEVICE == "cpu":
         keep_freed_memory()
     cfg.freeze()
-    if comm.is_main_process():
-        (output / "config.yaml").write_text(cfg.dump())
-        (output / "environment.txt").write_text(collect_env_info() + "\n" + " ".join(sys.argv) + "\n")
     return cfg
 
 
-def make_folder(path):
-    """OUTPUT_DIR, made where it does not exist. Raises UserError when it cannot be made or written to."""
-    folder = Path(path)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        writable = os.access(folder, os.W_OK | os.X_OK)
-    except (OSError, ValueError) as error:
-        raise UserError(f"OUTPUT_DIR {path} cannot be made: {getattr(error, 'strerror', None) or error}.") from None
-    if not writable:
-        raise UserError(f"OUTPUT_DIR {path} cannot be written to: choose another folder.")
-    return folder
+def begin_run(cfg, log, done=0, former=None):
+    """Take over OUTPUT_DIR for a training that has passed every check: its log, records, config and environment.
+
+    Args:
+        log: RunLog.
+        done: iterations of the run in the folder, which goes on; 0 for one that begins.
+        former: config of these iterations, or None.
+    """
+    log.keep_in(cfg.OUTPUT_DIR)
+    if not comm.is_main_process():
+        return
+    records.begin(cfg.OUTPUT_DIR, done)
+    if done and former is not None:
+        log_changes(differences(cfg, former), done)
+        cfg = with_what_holds(cfg, former)
+    write_settings(cfg, done)
 
 
-def drawn_seed(folder, otherwise):
-    """The SEED that the run in `folder` noted in its config.yaml, or `otherwise` when there is none."""
-    file = Path(folder) / "config.yaml"
-    content = read_yaml(file, "The run's config") if file.is_file() else None
-    seed = content.get("SEED") if isinstance(content, dict) else None
-    return seed if type(seed) is int else otherwise
+def begin_evaluation(cfg, log):
+    """The same for an evaluation; in the folder of a run, what the run wrote stays."""
+    log.keep_in(cfg.OUTPUT_DIR)
+    if comm.is_main_process():
+        write_settings(cfg, suffix="_evaluation" if records.is_run(cfg.OUTPUT_DIR) else "")
+
+
+def write_settings(cfg, done=0, suffix=""):
+    """Write the resolved config, and the machine and command it is used with, to OUTPUT_DIR; another config there is kept."""
+    output, text = Path(cfg.OUTPUT_DIR), cfg.dump()
+    config = output / f"config{suffix}.yaml"
+    if config.is_file() and config.read_text() != text:
+        records.keep_settings(output, done, suffix)
+    write_text(config, text)
+    write_text(output / f"environment{suffix}.txt", f"{collect_env_info()}\n{' '.join(sys.argv)}\n")

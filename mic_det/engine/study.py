@@ -9,9 +9,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from mic_det.config import known_keys, load_config, value_of
+from mic_det.config import load_config
 from mic_det.engine import burn_in
+from mic_det.engine.changes import differences
 from mic_det.errors import UserError
+from mic_det.outputs import refuse_unwritable, write_text
 from mic_det.reporting.markdown import ordered, study_report
 from mic_det.reporting.report import read_lines
 from mic_det.reporting.run_report import read_results
@@ -86,7 +88,9 @@ def train(stem, method, folder, overrides=(), threads=None, quiet=False):
         command, env=environment, text=True, stdout=subprocess.DEVNULL if quiet else None, stderr=subprocess.PIPE
     )
     if run.returncode:
-        raise UserError(f"{method} failed; its log is {folder}/log.txt. {run.stderr.strip().splitlines()[-1:]}")
+        reason = (run.stderr.strip().splitlines() or [f"it ended with status {run.returncode}"])[-1]
+        log = f"; its log is {folder}/log.txt" if (folder / "log.txt").is_file() else ""
+        raise UserError(f"{method} failed{log}: {reason.removeprefix('error: ')}")
 
 
 def train_methods(stem, methods, output, overrides=(), threads=None, quiet=False):
@@ -122,10 +126,9 @@ class Stopwatch:
         return round(time.perf_counter() - self.start, 1)
 
 
-def differences(cfg, reference):
-    """`KEY value` of every key that two configs disagree on, but for their output folders."""
-    keys = [key for key in known_keys(cfg) if key != "OUTPUT_DIR" and value_of(cfg, key) != value_of(reference, key)]
-    return ", ".join(f"{key} {value_of(cfg, key)}" for key in keys)
+def described(differences):
+    """`KEY value` of every key in which a config differs from another."""
+    return ", ".join(f"{key} {value}" for key, (_, value) in differences.items())
 
 
 def machines(results):
@@ -162,7 +165,7 @@ def conditions(stem, methods, seeds, overrides=()):
         f"{solver.MAX_ITER - mic.BURN_IN}; {solver.IMS_PER_BATCH} source and {solver.TARGET_IMS_PER_BATCH} target images each; "
         f"flip and colour jitter {cfg.INPUT.COLOR_JITTER:g} for every method.",
         *own,
-        *(f"`{method}` differs from `{first}` in {differences(other, cfg)}." for method, other in configs.items()),
+        *(f"`{method}` differs from `{first}` in {described(differences(other, cfg))}." for method, other in configs.items()),
         *notes,
         f"Seeds {listed(seeds)}. Every method has an EMA teacher. No target label was read except by the oracle.",
     ]
@@ -190,6 +193,13 @@ def check_known(known, stem, overrides=()):
             )
 
 
+def check_report(report):
+    """Raise UserError, before anything is trained, unless a report and its results can be written."""
+    if Path(report) == results_of(report):
+        raise UserError(f"--report {report} is where the results of the runs go: name a Markdown file.")
+    refuse_unwritable(Path(report).parent, "--report")
+
+
 def run_study(stem, methods, output, seeds, report, overrides=(), jobs=1, known=()):
     """Train all methods on all seeds; write the Markdown report and, beside it, every run's results as JSON lines.
 
@@ -203,6 +213,7 @@ def run_study(stem, methods, output, seeds, report, overrides=(), jobs=1, known=
     Returns the report's text.
     """
     check_known(known, stem, overrides)
+    check_report(report)
     of_known = {(run["seed"], run["method"]) for run in known}
     missing = {seed: [method for method in methods if (seed, method) not in of_known] for seed in seeds}
     missing = {seed: of_seed for seed, of_seed in missing.items() if of_seed}
@@ -224,8 +235,6 @@ def run_study(stem, methods, output, seeds, report, overrides=(), jobs=1, known=
         results,
         [*conditions(stem, methods, seeds, overrides), *machines(results), command],
     )
-    report = Path(report)
-    report.parent.mkdir(parents=True, exist_ok=True)
-    report.write_text(text, encoding="utf-8")
-    results_of(report).write_text("".join(f"{json.dumps(run)}\n" for run in results), encoding="utf-8")
+    write_text(results_of(report), "".join(f"{json.dumps(run)}\n" for run in results))
+    write_text(report, text)
     return text

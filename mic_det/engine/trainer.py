@@ -1,7 +1,6 @@
 """The trainer: one adaptation step, numbered like design and paper, and everything a run needs around it."""
 
 import contextlib
-import json
 import logging
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 from detectron2.engine import TrainerBase, create_ddp_model
 from detectron2.modeling import build_model
 from detectron2.utils import comm
+from detectron2.utils.events import EventStorage
 
 from mic_det.adaptation import AdaptationBatch
 from mic_det.checkpoint import files
@@ -21,10 +21,18 @@ from mic_det.engine import burn_in
 from mic_det.engine.checks import check_config
 from mic_det.engine.hooks import build_hooks
 from mic_det.engine.meters import Meters
-from mic_det.engine.optimizer import build_optimizers, clip_gradients, gradient_norm
+from mic_det.engine.optimizer import (
+    build_optimizers,
+    clip_gradients,
+    gradient_norm,
+    kind_of,
+    parameter_names,
+    restore_optimizer,
+)
 from mic_det.engine.setup import fit_to_machine
 from mic_det.engine.sharpness import build_sharpness
 from mic_det.errors import UserError
+from mic_det.evaluation import check_evaluation
 from mic_det.tasks import task_of
 
 logger = logging.getLogger(__name__)
@@ -53,6 +61,7 @@ class AdaptationTrainer(TrainerBase):
         self.cfg = cfg = fit_to_machine(cfg)
         self.task = task_of(cfg)
         self.task.check_datasets(cfg)
+        check_evaluation(self.task, cfg)
         check_batches(cfg, self.task.smallest_batch, self.task.pairs_images(cfg))
         with seeded(cfg.SEED):
             self.core = build_model(cfg)
@@ -190,12 +199,28 @@ class AdaptationTrainer(TrainerBase):
         if self.start_iter >= self.max_iter:
             logger.info("All %d iterations are done already.", self.max_iter)
             return
-        super().train(self.start_iter, self.max_iter)
+        with EventStorage(self.start_iter) as self.storage:
+            try:
+                self.before_train()
+                for iteration in range(self.start_iter, self.max_iter):
+                    self.iter = iteration
+                    self.before_step()
+                    self.run_step()
+                    self.after_step()
+                self.iter += 1
+            except UserError:
+                raise  # its sentence says it all
+            except Exception:
+                logger.exception("Training ended at iteration %d:", self.iter)
+                raise
+            finally:
+                self.after_train()
 
     def checkpoint(self):
         """All that a run needs to go on: tensors and plain values."""
         return {
             "model": self.core.state_dict(),
+            "parameters": {name: parameter_names(part, self.core) for name, part in self.optimizers.items()},
             **{name: part.state_dict() for name, part in (*self.optimizers.items(), *self.schedulers.items())},
             "scaler": self.scaler.state_dict(),
             "meters": self.meters.state_dict(),
@@ -209,41 +234,62 @@ class AdaptationTrainer(TrainerBase):
             files.save(Path(self.cfg.OUTPUT_DIR) / f"{name}.pth", self.checkpoint())
 
     def resume(self):
-        """Continue from OUTPUT_DIR's last checkpoint; start from the beginning when there is none."""
+        """Continue from OUTPUT_DIR's last checkpoint; start from the beginning when there is none.
+
+        Learning rates and all other settings are this trainer's config's, whatever they were before.
+
+        Raises:
+            UserError: when the checkpoint does not fit the model or the optimizer, or has done more than SOLVER.MAX_ITER.
+        """
         path = files.last_checkpoint(self.cfg.OUTPUT_DIR)
         if path is None:
             logger.info("Nothing to resume in %s: starting from the beginning.", self.cfg.OUTPUT_DIR)
             return
         content = files.load(path)
         files.check_run(content, path, ["scaler", "meters", *self.optimizers, *self.schedulers])
+        self.check_resumable(content)
         if burn_in.lacks_classifiers(content, self):
             burn_in.add_classifiers(content, self)
         load_exactly(self.core, content["model"], path)
-        parts = {"scaler": self.scaler, "meters": self.meters, **self.optimizers, **self.schedulers}
-        for name, part in parts.items():
-            part.load_state_dict(content[name])
-        for optimizer, scheduler in zip(self.optimizers.values(), self.schedulers.values(), strict=True):
-            for group, rate in zip(optimizer.param_groups, scheduler.get_lr(), strict=True):
-                group["lr"] = rate
+        self.meters.load_state_dict(content["meters"])
+        if self.scaler.is_enabled() and content["scaler"]:
+            self.scaler.load_state_dict(content["scaler"])
+        self.restore_optimizers(content)
         vars(self.core.student).update(content.get("student", {}))
         self.start_iter = content["iteration"] + 1
         if self.start_iter % self.cfg.LOG.PERIOD == 0:
             self.meters.read()  # these values are in the log already
         self.iter = content["iteration"]
-        if comm.is_main_process():
-            forget_metrics_after(Path(self.cfg.OUTPUT_DIR) / "metrics.json", content["iteration"])
         logger.info("Resuming from %s at iteration %d.", path, self.start_iter)
+
+    def check_resumable(self, content):
+        """Raise UserError unless a checkpoint is of this kind of optimizer and within SOLVER.MAX_ITER."""
+        done, folder = content["iteration"] + 1, self.cfg.OUTPUT_DIR
+        if done > self.max_iter:
+            raise UserError(
+                f"SOLVER.MAX_ITER is {self.max_iter}, but the run in {folder} has done {done} iterations already: set it higher "
+                "to go on, or begin a run in another OUTPUT_DIR."
+            )
+        kinds = [kind_of(groups) for groups in (content["optimizer"]["param_groups"], self.optimizers["optimizer"].param_groups)]
+        if kinds[0] != kinds[1]:
+            raise UserError(
+                f"SOLVER.OPTIMIZER is {kinds[1]}, but the run in {folder} goes on with {kinds[0]}: set it back, or begin a "
+                "run in another OUTPUT_DIR with MODEL.WEIGHTS set to its last checkpoint."
+            )
+
+    def restore_optimizers(self, content):
+        """Load what the optimizers remember and where the schedules are; the rates themselves are the config's."""
+        for name, optimizer in self.optimizers.items():
+            own = parameter_names(optimizer, self.core)
+            # Checkpoints without names are in this order, but may lack what comes last.
+            restore_optimizer(optimizer, content[name], content.get("parameters", {}).get(name, own), own)
+        for optimizer, (name, scheduler) in zip(self.optimizers.values(), self.schedulers.items(), strict=True):
+            scheduler.last_epoch = content[name]["last_epoch"]
+            for group, rate in zip(optimizer.param_groups, scheduler.get_lr(), strict=True):
+                group["lr"] = rate
 
 
 def seed_iteration(seed, iteration):
     """Seed torch for one iteration on one process. Numpy and python are seeded per sample, by the stream."""
     sequence = np.random.SeedSequence((seed, STEP_STREAM, iteration, comm.get_rank()))
     torch.manual_seed(int(sequence.generate_state(1, dtype=np.uint64)[0] >> 1))
-
-
-def forget_metrics_after(path, iteration):
-    """Drop the lines a killed run logged after its last checkpoint: they are about to be written again."""
-    if not path.is_file():
-        return
-    lines = [line for line in path.read_text().splitlines() if line.endswith("}") and json.loads(line)["iteration"] <= iteration]
-    files.write_atomically(path, lambda temporary: temporary.write_text("".join(line + "\n" for line in lines)))

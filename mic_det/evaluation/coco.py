@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 import logging
 from collections import Counter, OrderedDict
 from pathlib import Path
@@ -21,6 +20,7 @@ from mic_det.data.faults import Faults
 from mic_det.data.masks import encoded
 from mic_det.errors import UserError
 from mic_det.evaluation.voc import METRICS, voc_metrics
+from mic_det.outputs import write_json
 
 try:
     from faster_coco_eval import COCO
@@ -218,6 +218,5 @@ class BoxEvaluator(DatasetEvaluator):
             {**detection, "category_id": category_ids[detection["category_id"]]} for part in parts for detection in part
         ]
         if self.output_dir:
-            Path(self.output_dir).mkdir(parents=True, exist_ok=True)
-            (Path(self.output_dir) / "coco_results.json").write_text(json.dumps(detections))
+            write_json(Path(self.output_dir) / "coco_results.json", detections)
         return all_metrics(content, detections, self.voc, self.most)

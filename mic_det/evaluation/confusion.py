@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from mic_det.outputs import write_json
+
 FILE = "confusion.json"
 
 
@@ -13,9 +15,7 @@ def write_confusion(folder, classes, matrix):
         classes: K names.
         matrix: KxK counts, true class by predicted class, as nested lists.
     """
-    path = Path(folder) / FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"classes": list(classes), "true_by_predicted": matrix}))
+    write_json(Path(folder) / FILE, {"classes": list(classes), "true_by_predicted": matrix})
 
 
 def read_confusion(folder):

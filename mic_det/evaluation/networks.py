@@ -1,6 +1,7 @@
 """Evaluating teacher and student on every test dataset."""
 
 import csv
+import io
 import json
 import logging
 from pathlib import Path
@@ -11,11 +12,16 @@ from detectron2.utils import comm
 from tabulate import tabulate
 from tqdm import tqdm
 
+from mic_det.config import num_classes, num_classes_key
+from mic_det.data.build import check_classes, check_files, reader
 from mic_det.data.catalog import load_labelled
 from mic_det.data.images import named
+from mic_det.data.label_images import read_labels
 from mic_det.data.stream import READ_ERRORS
+from mic_det.errors import UserError
 from mic_det.evaluation.metrics import per_class
 from mic_det.machine import machine
+from mic_det.outputs import write_text
 
 logger = logging.getLogger(__name__)
 CLASS_METRICS = ("AP50", "VOC07", "VOC12", "IoU", "accuracy")
@@ -64,6 +70,45 @@ def evaluate_network(task, cfg, network, dataset_name, output_dir=None, descript
     return evaluator.evaluate()
 
 
+def check_evaluation(task, cfg):
+    """Do on one image of every DATASETS.TEST what evaluation does beside predicting, so that it does not fail after training.
+
+    Raises:
+        UserError: when a dataset has other classes than the model, or no image of it can be read together with its truth.
+    """
+    if cfg.DATASETS.TEST:
+        records = {name: load_labelled(name) for name in cfg.DATASETS.TEST}
+        check_classes(cfg.DATASETS.TEST, num_classes(cfg), num_classes_key(cfg))
+    for name in cfg.DATASETS.TEST:
+        check_files(records[name], name, reader(cfg))
+        check_label_files(records[name], name)
+        check_one(records[name], task.test_mapper(cfg), num_classes(cfg), name)
+        task.evaluator(cfg, name).evaluate()  # of nothing: the truth alone
+
+
+def check_label_files(records, name):
+    """Warn about label images that do not exist."""
+    labels = [record["sem_seg_file_name"] for record in records if "sem_seg_file_name" in record]
+    missing = [path for path in labels if not Path(path).is_file()]
+    if missing:
+        message = "%s: %d of %d label images do not exist, e.g. %s: these images are not evaluated."
+        logger.warning(message, name, len(missing), len(labels), missing[0])
+
+
+def check_one(records, mapper, classes, name):
+    """Raise UserError unless at least one record can be read, with its label image if it has one."""
+    reasons = []
+    for record in records:
+        try:
+            sample = mapper(record)
+            if "sem_seg_file_name" in record:
+                read_labels(record["sem_seg_file_name"], classes, (sample["height"], sample["width"]))
+            return
+        except READ_ERRORS as error:
+            reasons.append(f"{record['file_name']}: {error}")
+    raise UserError(f"DATASETS.TEST: none of the {len(records)} images of '{name}' can be evaluated, e.g. {reasons[0]}.")
+
+
 def evaluate(task, cfg, model, iteration=None):
     """Evaluate `model`'s TEST.MODELS on DATASETS.TEST.
 
@@ -105,22 +150,26 @@ def class_table(results, dataset):
 
 
 def record_results(output_dir, results, iteration):
-    """Append to evaluation.json (JSON lines) and rewrite evaluation.csv from it, each entry with the machine and the day.
+    """Add to evaluation.json (JSON lines) and write evaluation.csv from it, each entry with the machine and the day.
 
-    NaN becomes null and an empty cell.
+    NaN becomes null and an empty cell. A repeated evaluation of the same iteration takes the place of the earlier one.
     """
-    output_dir = Path(output_dir)
-    output_dir.mkdir(parents=True, exist_ok=True)
-    lines = output_dir / "evaluation.json"
-    with lines.open("a") as file:
-        for key, metrics in results.items():
-            model, dataset = key.split("/", 1)
-            values = {name: None if value != value else round(value, 4) for name, value in metrics.items()}
-            entry = {"iteration": iteration, "model": model, "dataset": dataset, **values, "machine": machine()}
-            file.write(json.dumps(entry) + "\n")
-    entries = [json.loads(line) for line in lines.read_text().splitlines()]
-    columns = list(dict.fromkeys(column for entry in entries for column in entry))
-    with (output_dir / "evaluation.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(entries)
+    lines = Path(output_dir) / "evaluation.json"
+    new = []
+    for key, metrics in results.items():
+        model, dataset = key.split("/", 1)
+        values = {name: None if value != value else round(value, 4) for name, value in metrics.items()}
+        new.append({"iteration": iteration, "model": model, "dataset": dataset, **values, "machine": machine()})
+    known = [json.loads(line) for line in lines.read_text().splitlines()] if lines.is_file() else []
+    repeated = {what_of(entry) for entry in new if iteration is not None}
+    entries = [*(entry for entry in known if what_of(entry) not in repeated), *new]
+    write_text(lines, "".join(f"{json.dumps(entry)}\n" for entry in entries))
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, list(dict.fromkeys(column for entry in entries for column in entry)))
+    writer.writeheader()
+    writer.writerows(entries)
+    write_text(lines.with_suffix(".csv"), table.getvalue())
+
+
+def what_of(entry):
+    return entry["iteration"], entry["model"], entry["dataset"]

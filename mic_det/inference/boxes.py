@@ -1,9 +1,7 @@
 """Running a trained detector on images, folders and videos."""
 
-import json
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from detectron2.evaluation.coco_evaluation import instances_to_coco_json
@@ -15,7 +13,8 @@ from mic_det.data.detection_mapper import TestMapper
 from mic_det.data.images import named, read_image, scale_frame
 from mic_det.data.stream import READ_ERRORS
 from mic_det.errors import UserError
-from mic_det.inference.inputs import find_images, is_video, redraw_video
+from mic_det.inference.inputs import find_pictures, is_video, redraw_video
+from mic_det.outputs import write_image, write_json
 from mic_det.reporting.drawing import draw_instances
 
 
@@ -55,18 +54,18 @@ def predict_boxes(cfg, model, source, output, min_score=0.5):
         (number of images or frames, names of unreadable files).
 
     Raises:
-        UserError: when the input does not exist, is of no known kind, or nothing in it can be read.
+        UserError: when the input does not exist, is of no known kind, or nothing in it can be read; when it would be
+            overwritten, or something cannot be written.
     """
     output = Path(output)
-    output.mkdir(parents=True, exist_ok=True)
     predictor, names = Predictor(cfg, model), class_names(cfg.DATASETS.TRAIN[0], num_classes(cfg))
     run = predict_video if is_video(source) else predict_images
     detections, images, unreadable = run(predictor, source, output, names, min_score)
     if not images:
         raise UserError(f"Nothing in {source} could be read.")
     categories = [{"id": index, "name": name} for index, name in enumerate(names)]
-    (output / "detections.json").write_text(json.dumps(detections))
-    (output / "images.json").write_text(json.dumps({"images": images, "categories": categories}))
+    write_json(output / "detections.json", detections)
+    write_json(output / "images.json", {"images": images, "categories": categories})
     return len(images), unreadable
 
 
@@ -77,9 +76,7 @@ def drawn(image, instances, names, min_score):
 
 def predict_images(predictor, source, output, names, min_score):
     detections, images, unreadable = [], [], []
-    files = find_images(source)
-    base = Path(source) if Path(source).is_dir() else Path(source).parent
-    for file in tqdm(files, unit="image", disable=None):
+    for file, picture in tqdm(find_pictures(source, output, ".jpg"), unit="image", disable=None):
         try:
             image = read_image(file, "BGR", predictor.cfg.INPUT.RANGE)
             sample = predictor.sample(image)
@@ -89,9 +86,7 @@ def predict_images(predictor, source, output, names, min_score):
         instances = predictor.find(sample)
         images.append({"id": len(images), "file_name": str(file), "height": image.shape[0], "width": image.shape[1]})
         detections += instances_to_coco_json(instances, images[-1]["id"])
-        target = output / file.relative_to(base).with_suffix(".jpg")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(target), drawn(image, instances, names, min_score))
+        write_image(output / picture, drawn(image, instances, names, min_score))
     return detections, images, unreadable
 
 

@@ -1,6 +1,7 @@
 """Running a trained classifier on images and folders."""
 
 import csv
+import io
 from pathlib import Path
 
 import torch
@@ -13,6 +14,7 @@ from mic_det.data.images import named, read_image
 from mic_det.data.stream import READ_ERRORS
 from mic_det.errors import UserError
 from mic_det.inference.inputs import find_images, is_video
+from mic_det.outputs import write_text
 
 
 @torch.inference_mode()
@@ -44,10 +46,10 @@ def predict_classes(cfg, model, source, output):
         rows.append([str(file), *(value for index, score in best for value in (names[index], f"{score:.4f}"))])
     if not rows:
         raise UserError(f"Nothing in {source} could be read.")
-    Path(output).mkdir(parents=True, exist_ok=True)
-    with (Path(output) / "predictions.csv").open("w", newline="") as table:
-        writer = csv.writer(table)
-        count = (len(rows[0]) - 1) // 2
-        writer.writerow(["file", *(f"{kind} {rank}" for rank in range(1, count + 1) for kind in ("class", "score"))])
-        writer.writerows(rows)
+    count = (len(rows[0]) - 1) // 2
+    table = io.StringIO(newline="")
+    writer = csv.writer(table)
+    writer.writerow(["file", *(f"{kind} {rank}" for rank in range(1, count + 1) for kind in ("class", "score"))])
+    writer.writerows(rows)
+    write_text(Path(output) / "predictions.csv", table.getvalue())
     return len(rows), unreadable

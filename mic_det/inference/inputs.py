@@ -1,5 +1,6 @@
-"""What is predicted on: images, folders of images and videos."""
+"""What is predicted on: images, folders of images and videos; and where the pictures of it go."""
 
+from collections import Counter
 from pathlib import Path
 
 import cv2
@@ -8,6 +9,7 @@ from tqdm import tqdm
 
 from mic_det.data.coco import IMAGE_SUFFIXES, read_folder
 from mic_det.errors import UserError
+from mic_det.outputs import distinct_names, refuse_overwrite, writing
 
 VIDEO_SUFFIXES = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"}
 
@@ -27,28 +29,104 @@ def find_images(path):
     return [path]
 
 
+def find_pictures(source, output, suffix, flat=False, kinds=("",)):
+    """[(image, path of its picture below `<output>/<kind>`)] of an image or a folder.
+
+    Args:
+        suffix: of the pictures.
+        flat: leave out the folders between `source` and the images.
+        kinds: folders below `output` that pictures will go to.
+
+    Raises:
+        UserError: when there is no image, when `output` is or lies in the folder `source`, whose pictures would be input the next
+            time, when an image would be overwritten, or, with `flat`, when two pictures would have one name.
+    """
+    source, output, files = Path(source), Path(output), find_images(source)
+    if source.is_dir() and output.resolve().is_relative_to(source.resolve()):
+        raise UserError(f"--output {output} lies in --input {source}: its pictures would be input the next time.")
+    base = source if source.is_dir() else source.parent
+    if flat:
+        names = [Path(file.name).with_suffix(suffix) for file in files]
+        check_flat(files, names)
+    else:
+        names = distinct_names([file.relative_to(base) for file in files], suffix)
+    refuse_overwrite(files, (output / kind / name for kind in kinds for name in names))
+    return list(zip(files, names, strict=True))
+
+
+def check_flat(files, names):
+    """Raise UserError when several of `files` have one of `names`; servers need the names as they are."""
+    count = Counter(name.name.casefold() for name in names)
+    same = [str(file) for file, name in zip(files, names, strict=True) if count[name.name.casefold()] > 1]
+    if same:
+        raise UserError(f"--flat would give {' and '.join(same[:2])} one name ({len(same)} such images): leave --flat out.")
+
+
 def redraw_video(source, target, draw):
     """Write a video whose frames are `draw(frame)`, BGR uint8 in and out. Returns the number of frames.
 
     Raises:
-        UserError: when `source` cannot be opened.
+        UserError: when `source` cannot be opened or holds no frame, or the video cannot be written.
     """
+    refuse_overwrite([source], [target])
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
     capture = cv2.VideoCapture(str(source))
     if not capture.isOpened():
         raise UserError(f"--input {source} cannot be opened as a video.")
-    count, writer = 0, None
     rate = capture.get(cv2.CAP_PROP_FPS) or 25
-    with tqdm(total=int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) or None, unit="frame", disable=None) as progress:
-        while True:
-            found, frame = capture.read()
-            if not found:
-                break
-            picture = np.ascontiguousarray(draw(frame))
-            writer = writer or cv2.VideoWriter(str(target), cv2.VideoWriter_fourcc(*"mp4v"), rate, picture.shape[1::-1])
-            writer.write(picture)
-            count += 1
-            progress.update()
-    capture.release()
-    if writer:
-        writer.release()
-    return count
+    unfinished = target.with_name(f".{target.name}")  # OpenCV goes by the suffix
+    writer = VideoWriter(unfinished, rate)
+    try:
+        with tqdm(total=int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) or None, unit="frame", disable=None) as progress:
+            while True:
+                found, frame = capture.read()
+                if not found:
+                    break
+                writer.write(np.ascontiguousarray(draw(frame)))
+                progress.update()
+        if not writer.count:
+            raise UserError(f"--input {source} holds no frame that can be read.")
+        writer.close()
+        with writing(target):
+            unfinished.replace(target)
+    finally:
+        capture.release()
+        unfinished.unlink(missing_ok=True)
+    return writer.count
+
+
+class VideoWriter:
+    """Writes frames to a video and makes sure that they are there: OpenCV's writer says nothing when they are not.
+
+    Attributes:
+        count: frames so far.
+    """
+
+    def __init__(self, path: Path, rate: float):
+        """
+        Args:
+            rate: frames per second.
+        """
+        self.path, self.rate = path, rate
+        self.writer, self.shape, self.count = None, None, 0
+
+    def write(self, picture: np.ndarray) -> None:
+        """Add a frame, HxWx3 BGR uint8. Raises UserError when it is of another size than the first."""
+        if self.writer is None:
+            self.shape = picture.shape
+            self.writer = cv2.VideoWriter(str(self.path), cv2.VideoWriter_fourcc(*"mp4v"), self.rate, picture.shape[1::-1])
+        if picture.shape != self.shape:
+            sizes = [f"{shape[1]} x {shape[0]}" for shape in (picture.shape, self.shape)]
+            raise UserError(f"Frame {self.count} has {sizes[0]} pixels, the first {sizes[1]}: a video has frames of one size.")
+        self.writer.write(picture)
+        self.count += 1
+
+    def close(self) -> None:
+        """Finish the file. Raises UserError unless all frames are in it."""
+        self.writer.release()
+        video = cv2.VideoCapture(str(self.path))
+        written = int(video.get(cv2.CAP_PROP_FRAME_COUNT)) if video.isOpened() else 0
+        video.release()
+        if written != self.count:
+            raise UserError(f"{self.path.parent} took {written} of {self.count} frames: is there space, and permission to write?")

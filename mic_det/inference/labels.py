@@ -13,9 +13,11 @@ from mic_det.data.label_ids import CITYSCAPES_IDS, CLASSES
 from mic_det.data.segmentation_mapper import SegmentationTestMapper
 from mic_det.data.stream import READ_ERRORS
 from mic_det.errors import UserError
-from mic_det.inference.inputs import find_images, is_video, redraw_video
+from mic_det.inference.inputs import find_pictures, is_video, redraw_video
+from mic_det.outputs import write_image
 from mic_det.reporting.segmentation_pictures import colour_labels, colours_of, overlay
 
+KINDS = ("overlay", "colour", "train_ids", "label_ids", "attention")
 LABEL_IDS = np.full(256, 0, dtype=np.uint8)
 LABEL_IDS[: len(CITYSCAPES_IDS)] = CITYSCAPES_IDS
 
@@ -74,12 +76,12 @@ def predict_labels(cfg, model, source, output, flat=False):
         (number of images or frames, names of unreadable files).
 
     Raises:
-        UserError: when the input does not exist, is of no known kind, or nothing in it can be read.
+        UserError: when the input does not exist, is of no known kind, or nothing in it can be read; when it would be
+            overwritten, or something cannot be written.
     """
     output, predictor, colours = Path(output), LabelPredictor(cfg, model), colours_of(cfg)
     names = class_names(cfg.DATASETS.TRAIN[0], cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES)
     if is_video(source):
-        output.mkdir(parents=True, exist_ok=True)
 
         def draw(frame):
             frame = scale_frame(frame, cfg.INPUT.RANGE)
@@ -88,20 +90,16 @@ def predict_labels(cfg, model, source, output, flat=False):
 
         return redraw_video(source, output / f"{Path(source).stem}.mp4", draw), []
     count, unreadable = 0, []
-    base = Path(source) if Path(source).is_dir() else Path(source).parent
-    for file in tqdm(find_images(source), unit="image", disable=None):
+    for file, name in tqdm(find_pictures(source, output, ".png", flat, KINDS), unit="image", disable=None):
         try:
             image = read_image(file, "BGR", cfg.INPUT.RANGE)
             sample = predictor.sample(image)
         except READ_ERRORS as error:
             unreadable.append(named(file, error))
             continue
-        relative = Path(file.name) if flat else file.relative_to(base)
         pictures = label_pictures(image, predictor.label(sample), colours, tuple(names) == CLASSES)
         for kind, picture in pictures.items():
-            target = (output / kind / relative).with_suffix(".png")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            cv2.imwrite(str(target), picture)
+            write_image(output / kind / name, picture)
         count += 1
     if not count:
         raise UserError(f"Nothing in {source} could be read.")

@@ -58,8 +58,7 @@ class TextBank:
         return bank
 
     def save(self, path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        files.write_atomically(path, lambda temporary: torch.save(asdict(self), temporary))
+        files.save_tensors(path, asdict(self))
 
     def check_classes(self, classes, where):
         """Raise UserError unless the bank's classes are `classes`, in this order."""

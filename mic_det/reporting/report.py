@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from mic_det.evaluation.confusion import read_confusion
 from mic_det.evaluation.metrics import names_in
+from mic_det.outputs import write_text
 from mic_det.reporting import errors, figures
 
 CURVES = {
@@ -119,4 +120,4 @@ def write_report(path, title, subtitle, results, sections, notes=()):
         notes=notes,
         metrics=names_in(results[0]).overall if results else (),
     )
-    Path(path).write_text(page, encoding="utf-8")
+    write_text(path, page)

@@ -1,10 +1,10 @@
 """The report of a single run: `report.html` in its output folder."""
 
-import json
 from pathlib import Path
 
 from mic_det.evaluation.metrics import names_in, per_class
 from mic_det.machine import machine
+from mic_det.outputs import write_json
 from mic_det.reporting import report
 
 
@@ -16,7 +16,9 @@ def read_results(folder, method, test_names=None):
         method: what to call the run.
         test_names: dataset name -> name to show; the dataset's own by default.
     """
-    entries = report.read_lines(Path(folder) / "evaluation.json")
+    found = report.read_lines(Path(folder) / "evaluation.json")
+    # Those without an iteration are of weights that somebody evaluated here.
+    entries = [entry for entry in found if entry["iteration"] is not None] or found
     last = entries[-1]["iteration"] if entries else None
     return [
         {
@@ -92,4 +94,4 @@ def write_run_report(task, cfg, model):
 
 
 def write_summary(path, **content):
-    Path(path).write_text(json.dumps(content, indent=1))
+    write_json(path, content, indent=1)

@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 from mic_det.data.cityscapes import annotation_file, convert_split
-from mic_det.data.conversion import write_json
 from mic_det.data.label_ids import CLASSES
 from mic_det.data.statistics import collect, write_statistics
+from mic_det.outputs import write_json
 from mic_det.toycity.writer import DEFAULT_BETAS, write_toycity
 
 

@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from mic_det.outputs import write_image
+
 from .fog import add_fog
 from .render import render
 from .scene import sample_scene
@@ -26,9 +28,7 @@ def stem(split, index):
 
 
 def write_png(path, array):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(path), array[..., ::-1] if array.ndim == 3 else array, PNG_OPTIONS):
-        raise OSError(f"Could not write {path}: is the disk full?")
+    write_image(path, array[..., ::-1] if array.ndim == 3 else array, PNG_OPTIONS)
 
 
 def write_frame(frame, root, name, betas):

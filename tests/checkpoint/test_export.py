@@ -114,5 +114,5 @@ def test_a_file_that_differs_is_refused(tiny_cfg, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "torch.jit.load", lambda path: lambda example: [part + 1 for part in detections(detector, [{"image": example}])]
     )
-    with pytest.raises(UserError, match="do not use it"):
+    with pytest.raises(UserError, match="is not written: it would differ"):
         export(detector, DETECTIONS, tmp_path / "m.ts", "torchscript", image, {})

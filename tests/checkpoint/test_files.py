@@ -22,13 +22,16 @@ def test_a_failed_write_leaves_the_old_file_whole(tmp_path, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr(torch, "save", broken)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(UserError, match=r"model_0000001\.pth cannot be written: disk full"):
         files.save(path, {"n": 2})
     monkeypatch.undo()
-    assert files.load(path)["n"] == 1
-    assert len(list(tmp_path.glob(".*.tmp"))) == 1
+    assert files.load(path)["n"] == 1 and not list(tmp_path.glob(".*.tmp"))
+
+
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
+    (tmp_path / ".model_0000001.pth.1.tmp").touch()
     files.remove_temporary(tmp_path)
-    assert not list(tmp_path.glob(".*.tmp"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_only_old_periodic_checkpoints_are_removed(tmp_path):

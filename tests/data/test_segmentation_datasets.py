@@ -139,6 +139,8 @@ def test_camvid_by_day_and_dusk(tmp_path, monkeypatch):
     monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path))
     assert labels("camvid_seg_dusk_train") == [[0, 0, 3, 3, 255, 255]]
     assert [len(load_labelled(f"camvid_seg_{split}")) for split in ("day_train", "day_val", "dusk_test")] == [2, 1, 1]
+    # train/ and test/ have an image of one name.
+    assert len({record["sem_seg_file_name"] for record in load_labelled("camvid_seg_day_train")}) == 2
     with pytest.raises(UserError, match=r"List of images .* does not exist.*prepare_camvid_seg"):
         monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path / "empty"))
         load_labelled("camvid_seg_day_val")

@@ -9,9 +9,9 @@ from mic_det.data import voc
 from mic_det.data.bdd100k import CLASSES as BDD_CLASSES
 from mic_det.data.bdd100k import convert_bdd100k
 from mic_det.data.build import load_source, load_target
-from mic_det.data.conversion import write_json
 from mic_det.data.detection import check_datasets
 from mic_det.data.kitti import convert_kitti
+from mic_det.outputs import write_json
 from mic_det.toycity.dataset import make_toycity
 from tests.conftest import REPOSITORY
 from tests.data.layouts import voc_xml, write_image, write_text, write_voc

@@ -89,3 +89,33 @@ def test_more_gpus_than_there_are_is_one_sentence(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(UserError, match="--num-gpus 4, but 1 GPUs are visible"):
         launch(print, num_gpus=4)
+
+
+def refuse(sentence):
+    raise UserError(sentence)
+
+
+def test_an_error_in_a_process_of_its_own_is_one_sentence(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)  # here; the processes see none and use gloo
+    with pytest.raises(UserError, match=r"^DATASETS\.TRAIN is empty\.$"):
+        launch(refuse, num_gpus=2, args=("DATASETS.TRAIN is empty.",))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_gpus": 0}, "--num-gpus is 0, but must be at least 1"),
+        ({"num_machines": 2}, "--dist-url must name the first machine"),
+        ({"num_machines": 2, "machine_rank": 2, "dist_url": "tcp://a:1"}, "--machine-rank is 2, but must be from 0 to"),
+    ],
+)
+def test_numbers_of_processes_that_cannot_be_started(options, message):
+    with pytest.raises(UserError, match=message):
+        launch(print, **options)
+
+
+def test_a_world_size_without_torchrun_is_named(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    with pytest.raises(UserError, match="WORLD_SIZE is set, but LOCAL_RANK is not"):
+        launch(print)

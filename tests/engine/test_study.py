@@ -117,7 +117,7 @@ def test_known_results_of_another_schedule_are_refused(tmp_path):
 
 
 def test_a_failing_run_is_named(toycity, tmp_path):
-    with pytest.raises(UserError, match="source_only failed; its log is"):
+    with pytest.raises(UserError, match=r"source_only failed: MODEL\.WEIGHTS: gone\.pth does not exist"):
         run_study("toycity", ("source_only",), tmp_path, (1,), tmp_path / "r.md", [*SHORT, "MODEL.WEIGHTS", "gone.pth"])
 
 
