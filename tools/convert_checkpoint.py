@@ -28,7 +28,7 @@ def main():
     parser.add_argument("--published", action="store_true", help="write the published code's layout")
     parser.add_argument("--teacher-file", help="take the teacher from this second file")
     parser.add_argument("--config-file", help="check the result against this model; with --teacher or --student also write a "
-                        "config for detectron2's own tools")  # fmt: skip
+                        "config for detectron2's own tools, for a published detector one with its box arithmetic")  # fmt: skip
     parser.add_argument("--allow-unmatched", action="store_true", help="go on when entries have no counterpart")
     parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="config overrides")
     args = parser.parse_intermixed_args()
@@ -41,13 +41,15 @@ def main():
     else:
         state = conversion.mic_checkpoint(args.input, args.teacher_file, args.allow_unmatched)
     if args.config_file and not args.published:
-        cfg = open_config(args.config_file, args.overrides)
+        cfg = conversion.with_legacy_boxes(open_config(args.config_file, args.overrides), state)
         conversion.check_fit(cfg, state, args.allow_unmatched)
-        stock = conversion.stock_config(cfg, args.output) if args.model else None
-        if stock:
+        companion = conversion.stock_config(cfg, args.output) if args.model else conversion.legacy_config(cfg, args.output)
+        if companion:
             config = Path(args.output).with_suffix(".yaml")
-            config.write_text(stock.dump())
+            config.write_text(companion.dump())
             print(f"Wrote {config}.")
+    elif conversion.has_legacy_boxes(state):
+        print("Set MODEL.MIC.REFERENCE.LEGACY_BOXES True with this checkpoint: it brings its own anchors.")
     torch.save({"model": state}, args.output)
     print(f"Wrote {len(state)} entries to {args.output}.")
 

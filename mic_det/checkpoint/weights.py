@@ -8,6 +8,7 @@ from detectron2.checkpoint.catalog import ModelCatalog
 from iopath.common.file_io import PathManager as IoPathManager
 
 from mic_det.checkpoint import files
+from mic_det.checkpoint.anchors import warn_of_other_anchors
 from mic_det.checkpoint.encoders import encoder_weights, is_public_encoder, is_torchvision_resnet, torchvision_weights
 from mic_det.checkpoint.pickles import load_pickle
 from mic_det.checkpoint.published_detection import is_published
@@ -140,6 +141,7 @@ def load_weights(model, path, download=False):
         load_encoder(model.student.backbone, encoder, file)
         model.start_from_student()
         return []
+    warn_of_other_anchors(model.student, content["model"], file)
     unmatched = DetectionCheckpointer(model.student)._load_model(content)
     missing = set(unmatched.missing_keys) if unmatched else set()
     if all(f"backbone.{name}" in missing for name in model.student.backbone.state_dict()):
