@@ -198,7 +198,8 @@ def test_the_reference_config_turns_on_what_the_published_run_had():
     """Blur always, jitter never: the published dice fell so with its default seed."""
     cfg = mic_det.load_config(REPOSITORY / "configs/cs2foggy_reference.yaml")
     published = ("INSTANCE_LEVEL_ZERO_ONLY", "ALIGN_PADDING", "RPN_WEIGHT_GRADIENT", "BATCH_PROPOSALS", "TARGET_IMAGE_BOX")
-    assert all(cfg.MODEL.MIC.REFERENCE[name] for name in published)
+    assert all(cfg.MODEL.MIC.REFERENCE[name] for name in (*published, "LEGACY_BOXES"))
+    assert cfg.MODEL.RPN.SMOOTH_L1_BETA == 1 / 9 and cfg.SOLVER.WARMUP_FACTOR == 1 / 3
     assert (cfg.MODEL.MIC.AUGMENT.BLUR_PROB, cfg.MODEL.MIC.AUGMENT.JITTER) == (1.0, 0.0)
     assert (cfg.MODEL.MIC.PSEUDO_LABELS.WEIGHT, cfg.MODEL.MIC.INFERENCE) == ("student_max", "student")
     default = mic_det.load_config(REPOSITORY / "configs/cs2foggy.yaml")

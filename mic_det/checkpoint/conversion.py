@@ -101,9 +101,28 @@ def published_checkpoint(path, model, allow_unmatched=False, head=None):
         # The features of an ImageNet encoder do not change: the published code reads them from that encoder's file.
         unknown += [name for name in extras if not name.startswith("feature_distance.")]
     else:
+        if not has_legacy_boxes(state):
+            logger.warning(
+                "%s was trained without MODEL.MIC.REFERENCE.LEGACY_BOXES: the published code, whose anchors and pooling differ, "
+                "will detect slightly other boxes with it.",
+                path,
+            )
         state, unknown = published_detection.to_published({**state, **extras})
     check_unmatched(unknown, allow_unmatched, path)
     return state
+
+
+def has_legacy_boxes(state):
+    """Whether a mic-det or plain state dict is of a detector with MODEL.MIC.REFERENCE.LEGACY_BOXES, which keeps its anchors."""
+    return any(published_detection.ANCHORS in name for name in state)
+
+
+def with_legacy_boxes(cfg, state):
+    """The config, with LEGACY_BOXES when the state dict is of such a detector."""
+    if has_legacy_boxes(state):
+        cfg = cfg.clone()
+        cfg.MODEL.MIC.REFERENCE.LEGACY_BOXES = True
+    return cfg
 
 
 def check_fit(cfg, state, allow_unmatched=False):
@@ -126,10 +145,15 @@ def stock_config(cfg, weights):
     """The student's config without mic-det's keys, for detectron2's own tools; None when only mic-det has such a student.
 
     Raises:
-        UserError: when the student has a backbone that only mic-det registers.
+        UserError: when the student has a backbone that only mic-det registers, or legacy boxes.
     """
     if cfg.MODEL.META_ARCHITECTURE != "MaskedConsistencyDetector":
         return None
+    if cfg.MODEL.MIC.REFERENCE.LEGACY_BOXES:
+        raise UserError(
+            "Stock detectron2 has neither the anchors nor the pooling of MODEL.MIC.REFERENCE.LEGACY_BOXES and would detect other "
+            "boxes: use the checkpoint where mic_det is imported, or leave --config-file out to write the weights alone."
+        )
     if cfg.MODEL.BACKBONE.NAME in backbone.__all__:
         raise UserError(f"Stock detectron2 has no {cfg.MODEL.BACKBONE.NAME}: use the checkpoint where mic_det is imported.")
     stock = get_cfg()
@@ -142,3 +166,12 @@ def stock_config(cfg, weights):
     stock.MODEL.META_ARCHITECTURE = cfg.MODEL.MIC.STUDENT
     stock.MODEL.WEIGHTS = str(weights)
     return stock
+
+
+def legacy_config(cfg, weights):
+    """The config for a detector with LEGACY_BOXES where mic_det is imported; None for others, which the given config fits."""
+    if not cfg.MODEL.MIC.REFERENCE.LEGACY_BOXES:
+        return None
+    cfg = cfg.clone()
+    cfg.MODEL.WEIGHTS = str(weights)
+    return cfg

@@ -1,11 +1,8 @@
 """Names and layout of the published MIC and SADA checkpoints (maskrcnn-benchmark, ResNet-FPN) against detectron2's.
 
-They differ in names, in the class order (background first there, last here) and in that its frozen batch normalisation has no
-epsilon. The names were written without a published file at hand, those of the domain classifiers from memory of the public SADA
-code; the converter lists whatever it does not know.
+They differ in names, in the class order (background first there, last here), in that its frozen batch normalisation has no
+epsilon, and in the coordinates of the anchors, which the file brings along (see `modeling.legacy_boxes`).
 """
-
-import re
 
 import torch
 
@@ -18,7 +15,8 @@ PYRAMID_LEVELS, ROI_LEVELS = 5, 4
 DEEPEST_STAGE = 23  # blocks: res4 of ResNet-101
 CLASSES = "roi_heads.box_predictor.cls_score."
 BOXES = "roi_heads.box_predictor.bbox_pred."
-UNUSED = re.compile(r"rpn\.anchor_generator\.cell_anchors\.\d+$")  # buffers that detectron2 computes
+ANCHORS = "proposal_generator.anchor_generator.cell_anchors."
+FINEST_STRIDE = 4
 
 
 def module_names():
@@ -36,6 +34,7 @@ def module_names():
             for layer in (1, 2, 3):
                 names |= {f"{there}.conv{layer}": f"{here}.conv{layer}", f"{there}.bn{layer}": f"{here}.conv{layer}.norm"}
     names |= {
+        "rpn.anchor_generator.cell_anchors": ANCHORS[:-1],
         "rpn.head.conv": "proposal_generator.rpn_head.conv",
         "rpn.head.cls_logits": "proposal_generator.rpn_head.objectness_logits",
         "rpn.head.bbox_pred": "proposal_generator.rpn_head.anchor_deltas",
@@ -55,6 +54,12 @@ def module_names():
     return names
 
 
+def anchor_shift(name):
+    """From the last pixels of anchors of the first cell to the ends of anchors about (0, 0), for a level's table."""
+    half = FINEST_STRIDE * 2 ** int(name.removeprefix(ANCHORS)) / 2
+    return torch.tensor([-half, -half, 1 - half, 1 - half])
+
+
 def is_published(state):
     """Torchvision's detectors have a `backbone.body` too, but without `stem`."""
     return any("backbone.body." in name for name in state) and not any("backbone.body.conv1." in name for name in state)
@@ -65,12 +70,13 @@ def from_published(state):
     for prefix in MODEL_PREFIXES:
         state = {name.removeprefix(prefix): value for name, value in state.items()}
     state, unknown = rename(state, module_names())
-    unknown = [name for name in unknown if not UNUSED.match(name)]
     for name, value in state.items():
         if name.startswith(CLASSES):
             state[name] = torch.cat([value[1:], value[:1]])
         elif name.startswith(BOXES):
             state[name] = value[4:].clone()  # detectron2 has no box for the background
+        elif name.startswith(ANCHORS):
+            state[name] = value + anchor_shift(name)
         elif name.endswith(".norm.running_var"):
             state[name] = value - EPSILON
     return state, unknown
@@ -91,6 +97,8 @@ def to_published(state):
             state[name] = torch.cat([value[-1:], value[:-1]])
         elif name.startswith(BOXES):
             state[name] = torch.cat([torch.zeros_like(value[:4]), value])
+        elif name.startswith(ANCHORS):
+            state[name] = value - anchor_shift(name)
         elif name.endswith(".norm.running_var"):
             state[name] = value + EPSILON
     return rename(state, {here: there for there, here in module_names().items()})

@@ -6,6 +6,7 @@ from detectron2.checkpoint.c2_model_loading import align_and_update_state_dicts
 from detectron2.modeling.backbone import ResNet
 
 from mic_det.checkpoint import torchvision_files
+from mic_det.checkpoint.anchors import TABLES, warn_of_other_anchors
 from mic_det.checkpoint.coverage import BACKBONE, fill, listing
 from mic_det.checkpoint.encoders import encoder_weights, is_public_encoder
 from mic_det.checkpoint.published_detection import is_published
@@ -69,6 +70,7 @@ def load_weights(model, path, download=False, partial=False, complete=False):
         return missing
     if is_published(state) or is_published_segmentation(state):
         raise UserError(f"MODEL.WEIGHTS: {file} is in the published code's layout: convert it with tools/convert_checkpoint.py.")
+    warn_of_other_anchors(model.student, state, file)
     coverage = fill(model.student, named_like(model.student, content, file))
     report(coverage, file)
     check_coverage(coverage, model.student.backbone, file, partial, complete)
@@ -175,9 +177,7 @@ def load_exactly(model, state, file):
     wrong = sorted(set(own) ^ set(state))
     wrong += [f"{name} {there} in the file, {here} here" for name, (there, here) in shapes.items() if there != here]
     if wrong:
-        raise UserError(
-            f"{file} does not fit the configured model: {len(wrong)} entries differ, e.g. {wrong[0]}. Use the config it was "
-            "trained with."
-        )
+        cure = "Set MODEL.MIC.REFERENCE.LEGACY_BOXES as it was" if TABLES in wrong[0] else "Use the config it was trained with"
+        raise UserError(f"{file} does not fit the configured model: {len(wrong)} entries differ, e.g. {wrong[0]}. {cure}.")
     model.load_state_dict(state)
     logger.info("Loaded student and teacher from %s.", file)

@@ -47,9 +47,11 @@ def add_detection_config(cfg):
     cfg.MODEL.MIC.REFERENCE = CN()
     # Classify only RoIs of the finest level; the others have logit 0.
     cfg.MODEL.MIC.REFERENCE.INSTANCE_LEVEL_ZERO_ONLY = False
-    # Include the padding of images in image-level alignment.
+    # Anchors, pooling and clipping of boxes as in maskrcnn-benchmark, where a box ends on its last pixel.
+    cfg.MODEL.MIC.REFERENCE.LEGACY_BOXES = False
+    # Pad source and target to one size for alignment, and include the padding in its image-level loss.
     cfg.MODEL.MIC.REFERENCE.ALIGN_PADDING = False
-    # Weight the objectness loss by the student's objectness without detaching it; below 1 / e its gradient has the wrong sign.
+    # With WEIGHT student_max: do not detach the weight of the objectness loss; below 1 / e its gradient has the wrong sign.
     cfg.MODEL.MIC.REFERENCE.RPN_WEIGHT_GRADIENT = False
     # RPN.POST_NMS_TOPK_TRAIN counts the proposals of source and target together instead of each image's.
     cfg.MODEL.MIC.REFERENCE.BATCH_PROPOSALS = False

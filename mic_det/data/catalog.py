@@ -1,5 +1,6 @@
 """Names for datasets. In code, `register_coco` and `register_folder` are all that a new dataset needs."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -53,6 +54,7 @@ def register_labelled(name, read_content, read_unlabelled, image_root, classes=N
     DatasetCatalog.register(name, read)
     metadata = MetadataCatalog.get(name)
     metadata.set(evaluator_type="coco", inspect=inspect, truth=truth, read_unlabelled=read_unlabelled, image_root=image_root)
+    metadata.set(known_classes=list(classes or ()))
 
 
 def register_coco(name, json_file, image_root, classes=None, mapping=None, prepare=None):
@@ -113,13 +115,20 @@ def check_truth(name):
 
 
 def class_names(name, count):
-    """Class names of a registered dataset, or the numbers 0 to `count` - 1 where its labels are not on this machine."""
-    try:
+    """Names of a model's `count` classes: those of a registered dataset, or numbers where it has others or is not to be had."""
+    names = known_classes(name) if name in DatasetCatalog.list() else []
+    return names if len(names) == count else [str(index) for index in range(count)]
+
+
+def known_classes(name):
+    """Class names that a dataset was registered with, without reading it, otherwise those of its labels; [] without either."""
+    metadata = MetadataCatalog.get(name)
+    registered = metadata.get("known_classes") or metadata.get("stuff_classes")
+    if registered:
+        return list(registered)
+    with contextlib.suppress(UserError, OSError):  # detectron2's own datasets raise the latter and may have names all the same
         load_labelled(name)
-        metadata = MetadataCatalog.get(name)
-        return list(metadata.get("stuff_classes") or metadata.thing_classes)
-    except UserError:
-        return [str(index) for index in range(count)]
+    return list(metadata.get("thing_classes", ()))
 
 
 def load_unlabelled(name):

@@ -33,7 +33,7 @@ def register_list_or_folder(name, root, list_name, folder, classes=None):
     def images():
         return list_images(listed(), resolve(root)) if listed().is_file() else [path for path, _ in read()[0]]
 
-    register_classification(name, read, images)
+    register_classification(name, read, images, classes)
 
 
 def register_classification_builtin():

@@ -15,23 +15,25 @@ from mic_det.errors import UserError, did_you_mean
 LINE = re.compile(r"""(?P<path>".+?"|'.+?'|.+?)\s*[\s,;]\s*["']?(?P<label>[^\s,;"']+)["']?""")
 
 
-def register_classification(name, read_items, read_images):
+def register_classification(name, read_items, read_images, classes=None):
     """Register a labelled classification dataset; nothing is read before it is used.
 
     Args:
         name: dataset name for DATASETS.TRAIN, DATASETS.TARGET and DATASETS.TEST.
         read_items: () -> (list of (image path, class index), class names).
         read_images: () -> list of image paths; it must not look at labels.
+        classes: class names where they are known without reading.
     """
 
     def read():
-        items, classes = read_items()
+        items, found = read_items()
         # Not MetadataCatalog.set(): the datasets' folder may have changed since the last reading.
-        MetadataCatalog.get(name).__dict__["thing_classes"] = list(classes)
+        MetadataCatalog.get(name).__dict__["thing_classes"] = list(found)
         return [{**record, "label": label} for record, (_, label) in zip(records(path for path, _ in items), items, strict=True)]
 
     DatasetCatalog.register(name, read)
     MetadataCatalog.get(name).set(evaluator_type="classification", read_unlabelled=lambda: records(read_images()))
+    MetadataCatalog.get(name).set(known_classes=list(classes or ()))
 
 
 def records(paths):
@@ -190,6 +192,7 @@ def register_image_list(name, list_file, root, classes=None, resolve=Path, cure=
         name,
         lambda: read_list(resolve(list_file), resolve(root), classes, cure),
         lambda: list_images(resolve(list_file), resolve(root), cure),
+        classes,
     )
 
 
@@ -199,4 +202,4 @@ def register_class_folders(name, folder, classes=None, resolve=Path, cure=""):
     def read():
         return read_class_folders(resolve(folder), classes, cure)
 
-    register_classification(name, read, lambda: [path for path, _ in read()[0]])
+    register_classification(name, read, lambda: [path for path, _ in read()[0]], classes)

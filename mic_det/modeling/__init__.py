@@ -1,4 +1,4 @@
-from . import backbone, decode_head
+from . import backbone, decode_head, legacy_boxes
 from .meta_arch.classifier import MaskedConsistencyClassifier
 from .meta_arch.detector import MaskedConsistencyDetector
 from .meta_arch.encoder_decoder import EncoderDecoder
@@ -17,5 +17,6 @@ __all__ = [
     "StudentAdapter",
     "backbone",
     "decode_head",
+    "legacy_boxes",
     "register_student",
 ]

@@ -227,3 +227,42 @@ def test_losses_of_a_whole_step_are_finite_on_mixed_sizes(datasets):
     with EventStorage():
         losses = core(batch)
     assert all(torch.isfinite(loss) for loss in losses.values())
+
+
+@pytest.mark.parametrize(("name", "kind"), [("toycity", "GeneralizedRCNN"), ("retinanet", "RetinaNet")])
+def test_reference_padding_gives_source_and_target_one_size(tiny_cfg, name, kind):
+    """Zeros below and to the right up to the larger height and width, as if both were one batch; off by default."""
+    for switch in (False, True):
+        options = ("MODEL.MIC.REFERENCE.ALIGN_PADDING", switch)
+        torch.manual_seed(0)
+        cfg = tiny_cfg(*options, name=name) if name == "toycity" else student_cfg(name, *options)
+        model = build_model(cfg).train()
+        assert type(model.student).__name__ == kind
+        wide, high = sample(32, 128, seed=1), sample(96, 64, labelled=False, seed=2)
+        wide["instances"].gt_boxes.clip((32, 128))
+        target = model.student.preprocess_image([high])
+        with EventStorage():
+            _, source, aligned = model.adapter.aligned_losses(model.student, [wide], target)
+        sizes = [tuple(domain.images.tensor.shape[-2:]) for domain in (source, aligned)]
+        assert sizes == ([(96, 128)] * 2 if switch else [(32, 128), (96, 64)])
+        assert [domain.images.image_sizes for domain in (source, aligned)] == [[(32, 128)], [(96, 64)]]
+        if switch:
+            both = model.student.preprocess_image([wide, high])
+            assert torch.equal(torch.cat([source.images.tensor, aligned.images.tensor]), both.tensor)
+            maps = zip(source.maps, aligned.maps, strict=True)
+            assert all(own.shape[-2:] == other.shape[-2:] for own, other in maps)
+
+
+def test_no_weight_is_no_weight_whatever_the_reference_switch(tiny_cfg):
+    """RPN_WEIGHT_GRADIENT keeps the gradient of student_max's weight; with other weights there is none to keep."""
+    torch.manual_seed(0)
+    model = build_model(tiny_cfg("MODEL.MIC.REFERENCE.RPN_WEIGHT_GRADIENT", True)).train()
+    images = ImageList(torch.randn(2, 3, 64, 128, generator=torch.Generator().manual_seed(1)), [(64, 128)] * 2)
+    for weighting in ("none", "teacher_score"):
+        model.adapter.weights, found = SampleWeights(weighting), []
+        for switch in (True, False):
+            model.adapter.rpn_weight_gradient = switch
+            torch.manual_seed(2)
+            with EventStorage():
+                found.append(model.pseudo_box_losses(images, make_labels())["loss_rpn_cls"])
+        assert torch.equal(*found)

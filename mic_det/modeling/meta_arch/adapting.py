@@ -4,6 +4,7 @@ from detectron2.modeling import BACKBONE_REGISTRY, META_ARCH_REGISTRY, ROI_HEADS
 from torch import nn
 
 from mic_det.errors import UserError, registered, user_errors
+from mic_det.modeling.reference_switches import warn_of_idle_switches
 
 
 class AdaptingModel(nn.Module):
@@ -71,7 +72,7 @@ class AdaptingModel(nn.Module):
 
 
 def build_student(cfg, kind=object):
-    """The registered meta-architecture that adapts.
+    """The registered meta-architecture that adapts. Reference switches without effect are named in a warning.
 
     Raises:
         UserError: when it or one of its parts is not registered, it is not a `kind`, or cannot be built with the config's values.
@@ -85,5 +86,6 @@ def build_student(cfg, kind=object):
             f"MODEL.MIC.STUDENT: {name} is no {kind.__name__}, which {cfg.MODEL.META_ARCHITECTURE} needs: choose that or a "
             "subclass of it."
         )
+    warn_of_idle_switches(cfg)
     with user_errors(f"MODEL.{name}"):
         return architecture(cfg)

@@ -9,6 +9,7 @@ from detectron2.utils.events import get_event_storage
 from mic_det.adaptation import BoxPseudoLabels, EMATeacher, FeatureAlignment, MaskedConsistency
 from mic_det.config import num_classes
 from mic_det.errors import UserError, user_errors
+from mic_det.modeling.legacy_boxes import legacy_config, pool_to_last_pixel
 from mic_det.modeling.meta_arch.adapting import AdaptingModel, build_student
 from mic_det.modeling.students import build_adapter
 
@@ -56,16 +57,19 @@ class MaskedConsistencyDetector(AdaptingModel):
                 f"MODEL.MIC.PSEUDO_LABELS.CLASS_THRESHOLDS has {len(per_class)} entries for {classes} classes: give one per "
                 "class, or none to use THRESHOLD."
             )
-        student = build_student(cfg)
+        student = build_student(legacy_config(cfg) if mic.REFERENCE.LEGACY_BOXES else cfg)
         with user_errors("MODEL.MIC"):
             adapter = build_adapter(cfg, student)
+            alignment = FeatureAlignment(cfg, **adapter.alignment_shape(student)) if mic.ALIGN.ENABLED else None
+            if alignment is not None and mic.REFERENCE.LEGACY_BOXES:
+                pool_to_last_pixel(alignment.pooler)
             return {
                 "student": student,
                 "adapter": adapter,
                 "teacher": EMATeacher(cfg, student),
                 "pseudo_labels": BoxPseudoLabels(cfg),
                 "consistency": MaskedConsistency(cfg) if mic.LOSS_WEIGHT > 0 else None,
-                "alignment": FeatureAlignment(cfg, **adapter.alignment_shape(student)) if mic.ALIGN.ENABLED else None,
+                "alignment": alignment,
                 "inference": mic.INFERENCE,
             }
 

@@ -2,6 +2,9 @@
 
 from abc import ABC, abstractmethod
 
+import torch.nn.functional as F
+from detectron2.structures import ImageList
+
 from mic_det.errors import UserError
 from mic_det.modeling.sample_weights import SampleWeights
 
@@ -44,6 +47,7 @@ class StudentAdapter(ABC):
         self.weights = SampleWeights(cfg)
         self.box_regression = cfg.MODEL.MIC.PSEUDO_LABELS.BOX_REGRESSION
         self.learn_masks = cfg.MODEL.MIC.PSEUDO_LABELS.MASKS
+        self.one_size = cfg.MODEL.MIC.REFERENCE.ALIGN_PADDING
 
     @abstractmethod
     def check(self, detector):
@@ -86,9 +90,22 @@ class StudentAdapter(ABC):
         """
         raise NotImplementedError
 
+    def padded_pair(self, source, target):
+        """Source and target (ImageLists); with the reference switch, both padded to the larger height and width of the two."""
+        if not self.one_size:
+            return source, target
+        height, width = map(max, source.tensor.shape[-2:], target.tensor.shape[-2:])
+        return padded(source, height, width), padded(target, height, width)
+
     def running_state(self, detector):
         """Plain values outside the state dict that a resumed run needs."""
         return {}
+
+
+def padded(images, height, width):
+    """An ImageList with more zeros, the mean colour of normalised images, below and to the right."""
+    rows, columns = height - images.tensor.shape[-2], width - images.tensor.shape[-1]
+    return ImageList(F.pad(images.tensor, (0, columns, 0, rows)), images.image_sizes)
 
 
 def instances_of(labels):

@@ -71,7 +71,7 @@ class RetinaNetAdapter(StudentAdapter):
         return {"channels": shapes[detector.head_in_features[0]].channels, "levels": len(detector.head_in_features)}
 
     def aligned_losses(self, detector, source, target):
-        images = detector.preprocess_image(source)
+        images, target = self.padded_pair(detector.preprocess_image(source), target)
         features = self.features(detector, images)
         losses = detector.forward_training(images, features, detector.head(features), labelled_instances(detector, source))
         return losses, DomainFeatures(images, features), DomainFeatures(target, self.features(detector, target))

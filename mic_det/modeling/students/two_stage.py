@@ -67,7 +67,7 @@ class TwoStageAdapter(StudentAdapter):
         for scores, targets, label in zip(torch.cat(logits, dim=1), anchor_labels, labels, strict=True):
             sampled = torch.nonzero(targets >= 0).squeeze(1)
             scores, targets, boxes = scores[sampled], targets[sampled].to(scores.dtype), every_anchor[sampled]
-            if self.rpn_weight_gradient:
+            if self.rpn_weight_gradient and self.weights.weighting == "student_max":
                 weights = scores.sigmoid() * self.weights.certain(targets > 0, boxes, label)
             else:
                 weights = self.weights(targets > 0, boxes, label, scores.sigmoid())
@@ -126,7 +126,8 @@ class TwoStageAdapter(StudentAdapter):
 
     def aligned_losses(self, detector, source, target):
         rpn, heads = detector.proposal_generator, detector.roi_heads
-        images, instances = detector.preprocess_image(source), labelled_instances(detector, source)
+        images, target = self.padded_pair(detector.preprocess_image(source), target)
+        instances = labelled_instances(detector, source)
         features, target_features = detector.backbone(images.tensor), detector.backbone(target.tensor)
         proposals, losses = rpn(images, features, instances)
         target_boxes = self.target_proposals(rpn, target, target_features)
