@@ -81,9 +81,6 @@ def test_imagenet_weights_train_but_do_not_predict(model, tmp_path):
     own = moved(model.student.backbone.bottom_up)
     arrays = {name: value.numpy() for name, value in own.items() if "running" not in name}
     (tmp_path / "r18.pkl").write_bytes(
-        pickle.dumps({"model": {**arrays, "fc1000_w": arrays["stem.conv1.weight"]}, "__author__": "x"})
-    )
-    (tmp_path / "r18.pkl").write_bytes(
         pickle.dumps(
             {"model": {**arrays, "linear.weight": arrays["stem.conv1.weight"]}, "__author__": "x", "matching_heuristics": True}
         )

@@ -351,7 +351,10 @@ def test_entries_without_a_counterpart_are_refused(tmp_path, entry, caplog):
 
 
 def test_a_decoder_of_ours_without_text_is_not_dropped_on_the_way_back(tmp_path):
-    state = {"student.sem_seg_head.classifier.weight": torch.zeros(1), "student.language_head.classifier.weight": torch.zeros(1)}
+    state = {
+        "student.sem_seg_head.embeddings.0.proj.weight": torch.zeros(1),
+        "student.language_head.classifier.weight": torch.zeros(1),
+    }
     torch.save(
         {"model": {**state, **{name.replace("student", "teacher.model"): v for name, v in state.items()}}}, tmp_path / "mic.pth"
     )
