@@ -29,8 +29,9 @@ def add_mic_config(cfg):
     cfg.MODEL.MIC.TEACHER.ALPHA = 0.9
     # Use min(1 - 1 / (t + 1), ALPHA) at iteration t.
     cfg.MODEL.MIC.TEACHER.RAMP = False
-    # In training, batch normalisation uses the statistics of the teacher's own batches, as published, not the student's.
-    cfg.MODEL.MIC.TEACHER.BATCH_STATISTICS = False
+    # In training, batch normalisation uses the statistics of the teacher's own batches, as published, instead of the student's
+    # running ones, which are mostly of the source. Other normalisation does not care.
+    cfg.MODEL.MIC.TEACHER.BATCH_STATISTICS = True
 
     cfg.MODEL.MIC.MASK = CN()
     # Side of a block in pixels of the network's input.

@@ -77,7 +77,7 @@ def set_values(cfg, values, source):
     known, faults = set(known_keys(cfg)), []
     for key, value in values:
         if key not in known:
-            faults.append(unknown(key, known))
+            faults.append(unknown(key, known, cfg))
             continue
         default = value_of(cfg, key)
         if type(default) is float and re.fullmatch(r"[+-]?\d+", str(value)):  # yacs refuses whole numbers for floats
@@ -92,7 +92,9 @@ def set_values(cfg, values, source):
     refuse(f"Wrong config in {source}", faults)
 
 
-def unknown(key, known):
+def unknown(key, known, cfg):
+    if cfg.key_is_renamed(key):
+        return f"{key} was renamed to {cfg.__dict__[CN.RENAMED_KEYS][key]}"
     if any(name.startswith(f"{key}.") for name in known):
         return f"{key} is a section, which has no value of its own"
     return hinted(f"there is no key {key}", key, known)

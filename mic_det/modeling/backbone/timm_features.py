@@ -10,6 +10,7 @@ from detectron2.modeling import BACKBONE_REGISTRY, Backbone
 from detectron2.modeling.backbone import FPN
 from torch import nn
 
+from mic_det.checkpoint.reading import read_weights
 from mic_det.errors import UserError, did_you_mean
 from mic_det.modeling.backbone.pyramid import build_fpn
 
@@ -34,7 +35,8 @@ def create_timm(name: str, pretrained_file: str = "", **options) -> nn.Module:
             f"MODEL.TIMM.PRETRAINED_FILE: {pretrained_file} does not exist; '' gives random weights. Timm's own are "
             f"model.safetensors of timm/{name} on the Hugging Face hub."
         )
-    source = {"file": pretrained_file} if pretrained_file else None
+    # By our own reader: timm's takes whatever a pickle asks for in older versions.
+    source = {"state_dict": read_weights(pretrained_file)["model"]} if pretrained_file else None
     try:
         if source is None:
             return timm.create_model(name, **options)
