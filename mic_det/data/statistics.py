@@ -63,11 +63,13 @@ def write_statistics(root, counts):
         for index, number in found.items():
             by_class.setdefault(str(index), []).append([path, number])
     try:
+        if not root.is_dir():  # it holds the labels: a new one would be a mistake
+            raise UserError(f"{root} is no folder.")
         write_json(root / COUNTS, entries)
         write_json(root / BY_CLASS, by_class)
     except UserError as error:
         raise UserError(
-            f"The class statistics of Rare Class Sampling: {error} Make the folder writable once, or set "
+            f"The class statistics of Rare Class Sampling cannot be written: {error} Make the folder writable once, or set "
             "DATASETS.RARE_CLASSES.ENABLED False."
         ) from None
 
