@@ -67,10 +67,12 @@ def write_statistics(root, counts, must=True):
         for index, number in found.items():
             by_class.setdefault(str(index), []).append([path, number])
     try:
+        if not root.is_dir():  # it holds the labels: a new one would be a mistake
+            raise UserError(f"{root} is no folder.")
         write_json(root / COUNTS, entries)
         write_json(root / BY_CLASS, by_class)
     except UserError as error:
-        message = f"The class statistics of Rare Class Sampling: {error}"
+        message = f"The class statistics of Rare Class Sampling cannot be written: {error}"
         if must:
             raise UserError(f"{message} Make the folder writable once, or set DATASETS.RARE_CLASSES.ENABLED False.") from None
         logger.warning("%s They are counted again in every run until the folder can be written to.", message)
