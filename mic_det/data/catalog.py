@@ -1,5 +1,6 @@
 """Names for datasets. In code, `register_coco` and `register_folder` are all that a new dataset needs."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -111,10 +112,8 @@ def known_classes(name):
     registered = metadata.get("known_classes") or metadata.get("stuff_classes")
     if registered:
         return list(registered)
-    try:
+    with contextlib.suppress(UserError, OSError):  # detectron2's own datasets raise the latter and may have names all the same
         load_labelled(name)
-    except (UserError, OSError):  # detectron2's own datasets raise the latter and may have names all the same
-        pass
     return list(metadata.get("thing_classes", ()))
 
 

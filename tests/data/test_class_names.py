@@ -1,5 +1,7 @@
 """Names of a model's classes, with and without the data on the machine."""
 
+from pathlib import Path
+
 import pytest
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
@@ -54,7 +56,7 @@ def test_another_number_of_classes_has_no_names(nowhere):
 
 
 def test_detectron2s_own_datasets_keep_their_names(nowhere):
-    DatasetCatalog.register("foreign", lambda: open("nowhere.json"))
+    DatasetCatalog.register("foreign", lambda: Path("nowhere.json").read_text())
     MetadataCatalog.get("foreign").thing_classes = ["cat", "dog"]
     assert class_names("foreign", 2) == ["cat", "dog"]
 
