@@ -6,6 +6,7 @@ python tools/evaluate.py --dataset toycity_val --detections coco_results.json --
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 from tabulate import tabulate
@@ -41,6 +42,13 @@ def main():
     open_config(None, ["DATASETS.DECLARE", args.declare] if args.declare else [])
     content = load_truth(args.dataset) if args.dataset else drop_faulty(load_json(args.annotations), args.annotations)
     detections = load_detections(args.detections)
+    ids = sorted(category["id"] for category in content.get("categories", []))
+    if args.annotations and ids != list(range(1, len(ids) + 1)):
+        print(
+            f"Note: {args.annotations} numbers its categories {ids[0]} to {ids[-1]}, with gaps or not from 1; the results of a run "
+            "count classes from 1 in their order: evaluate those with --dataset.",
+            file=sys.stderr,
+        )
     metrics = all_metrics(content, detections, args.voc, args.most)
     names = [name for name in metrics if "/" not in name]
     print(tabulate([[metrics[name] for name in names]], headers=names, floatfmt=".2f", tablefmt="github"))
