@@ -45,8 +45,8 @@ def main():
     ids = sorted(category["id"] for category in content.get("categories", []))
     if args.annotations and ids != list(range(1, len(ids) + 1)):
         print(
-            f"Note: {args.annotations} numbers its categories {ids[0]} to {ids[-1]}, with gaps or not from 1; the results of a run "
-            "count classes from 1 in their order: evaluate those with --dataset.",
+            f"Note: {args.annotations} numbers its categories {ids[0]} to {ids[-1]}, with gaps or not from 1; the results of a "
+            "run count classes from 1 in their order: evaluate those with --dataset.",
             file=sys.stderr,
         )
     metrics = all_metrics(content, detections, args.voc, args.most)
