@@ -110,6 +110,12 @@ def free_name(path: Path, taken: set[str]) -> Path:
 
 def refuse_unwritable(folder: str | Path, option: str = "--output") -> None:
     """Raise a UserError that names the command's `option` when files cannot be made in `folder`, which need not exist yet."""
+    try:
+        Path(folder).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass  # its parents tell
+    except (OSError, ValueError) as error:  # no name of a folder, or one that nobody may look at
+        raise UserError(f"{option}: nothing can be written to {folder}: {getattr(error, 'strerror', None) or error}.") from None
     nearest = next(path for path in (Path(folder).absolute(), *Path(folder).absolute().parents) if path.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         reason = "permission is missing" if nearest.is_dir() else "it is no folder"

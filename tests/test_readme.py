@@ -65,7 +65,7 @@ def test_adapt_my_detector_to_my_own_folder(toycity, tmp_path):
     ]
     for command in commands:
         words = shlex.split(command)[1:]
-        small = ["--output", tmp_path / "check"] if "check_dataset" in command else SMALL
+        small = ["--output", tmp_path / "check", "--options", *SMALL] if "check_dataset" in command else SMALL
         run = run_script(*words, *small)
         if "check_dataset" in command:
             assert "my_source: 8 images" in run.stdout and "my_target: 12 images" in run.stdout

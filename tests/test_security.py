@@ -21,7 +21,7 @@ from mic_det.data.coco import load_detections, load_json
 from mic_det.data.declare import declare
 from mic_det.data.statistics import COUNTS, read_statistics
 from mic_det.data.voc import convert_voc, find_classes
-from mic_det.engine.setup import drawn_seed
+from mic_det.engine.changes import former_config
 from mic_det.errors import UserError
 from mic_det.language import open_bank
 from mic_det.modeling.backbone.timm_features import create_timm
@@ -68,7 +68,7 @@ def declared_file(path):
 
 def runs_own_config(path):
     path.replace(path.with_name("config.yaml"))
-    drawn_seed(path.parent, -1)
+    former_config(path.parent)
 
 
 @pytest.mark.parametrize("read", [config_file, base_file, declared_file, runs_own_config])

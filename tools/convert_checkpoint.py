@@ -38,7 +38,9 @@ def main():
     parser.add_argument("--allow-unmatched", action="store_true", help="go on when entries have no counterpart")
     parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="config overrides")
     args = parser.parse_intermixed_args()
-    refuse_existing(args.output)
+    config = Path(args.output).with_suffix(".yaml")
+    for path in (args.output, *([config] if args.config_file and args.model and not args.published else [])):
+        refuse_existing(path)
     if args.published:
         head = open_config(args.config_file, args.overrides).MODEL.SEM_SEG_HEAD.NAME if args.config_file else None
         state = conversion.published_checkpoint(args.input, args.model or "student", args.allow_unmatched, head)
@@ -51,7 +53,6 @@ def main():
         conversion.check_fit(cfg, state, args.allow_unmatched)
         companion = conversion.stock_config(cfg, args.output) if args.model else conversion.legacy_config(cfg, args.output)
         if companion:
-            config = Path(args.output).with_suffix(".yaml")
             refuse_existing(config)
             write_text(config, companion.dump())
             print(f"Wrote {config}.")

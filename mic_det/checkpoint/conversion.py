@@ -14,6 +14,7 @@ from mic_det.checkpoint.weights import ALIGNMENT, BANK, EXTRAS, LANGUAGE, is_mic
 from mic_det.config import known_keys
 from mic_det.errors import UserError
 from mic_det.modeling import backbone
+from mic_det.tasks import task_of
 from mic_det.validation import refuse
 
 logger = logging.getLogger(__name__)
@@ -127,6 +128,7 @@ def with_legacy_boxes(cfg, state):
 
 def check_fit(cfg, state, allow_unmatched=False):
     """Compare a mic-det or plain state dict with the configured model; raise UserError when they do not fit."""
+    task_of(cfg)  # a sentence for configs that are not mic-det's
     model = build_model(cfg)
     own = (model if is_mic_checkpoint(state) else model.student).state_dict()
     shapes = [

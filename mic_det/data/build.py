@@ -31,6 +31,9 @@ def record_fault(record, read=None, num_classes=None):
         num_classes: of label images.
     """
     path, labels = record["file_name"], record.get("sem_seg_file_name")
+    gone = next((file for file in (path, labels) if file and not Path(file).exists()), None)
+    if gone:
+        return f"{gone} does not exist"
     try:
         size = tuple(read(path).shape[:2] if read else image_size(path))
         wanted = (record.get("height"), record.get("width"))
@@ -40,8 +43,6 @@ def record_fault(record, read=None, num_classes=None):
             read_labels(labels, num_classes, size)
         elif labels and size != (found := label_size(labels)):
             return f"label image {labels} has another size: {found[1]}x{found[0]} instead of {size[1]}x{size[0]}"
-    except FileNotFoundError as error:
-        return f"{error.filename or path} does not exist"
     except READ_ERRORS as error:
         return str(error)
     return None

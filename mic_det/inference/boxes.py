@@ -26,6 +26,10 @@ class Predictor:
         self.cfg = cfg
         self.mapper = TestMapper(cfg)
 
+    def read(self, file):
+        """HxWx3 BGR. Raises one of READ_ERRORS for a file that cannot be used."""
+        return read_image(file, "BGR", self.cfg.INPUT.RANGE)
+
     def sample(self, image):
         """The network's input for an HxWx3 BGR image. Raises ValueError when nothing is left of it at test size."""
         height, width = image.shape[:2]
@@ -78,7 +82,7 @@ def predict_images(predictor, source, output, names, min_score):
     detections, images, unreadable = [], [], []
     for file, picture in tqdm(find_pictures(source, output, ".jpg"), unit="image", disable=None):
         try:
-            image = read_image(file, "BGR", predictor.cfg.INPUT.RANGE)
+            image = predictor.read(file)
             sample = predictor.sample(image)
         except READ_ERRORS as error:
             unreadable.append(named(file, error))

@@ -6,7 +6,7 @@ import torch
 
 import mic_det
 from mic_det.engine import AdaptationTrainer
-from mic_det.engine.setup import fit_to_machine, make_folder, prepare_run
+from mic_det.engine.setup import fit_to_machine, prepare_run, write_settings
 from mic_det.errors import UserError
 from tests.conftest import REPOSITORY, TINY
 
@@ -63,6 +63,9 @@ def test_a_trainer_draws_the_seed_that_its_config_leaves_open(tiny_cfg, frozen):
 def test_a_resumed_run_keeps_the_seed_that_it_drew(datasets, tmp_path):
     options = [*TINY, "SEED", -1, "OUTPUT_DIR", str(tmp_path / "run")]
     first = prepare_run(CONFIG, options)
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "run").mkdir()
+    write_settings(first)
     assert f"SEED: {first.SEED}\n" in (tmp_path / "run/config.yaml").read_text()
     assert prepare_run(CONFIG, options, resume=True).SEED == first.SEED
     assert prepare_run(CONFIG, [*options, "SEED", 7], resume=True).SEED == 7
@@ -76,11 +79,11 @@ def test_a_runs_config_is_data(datasets, tmp_path):
         prepare_run(CONFIG, [*TINY, "SEED", -1, "OUTPUT_DIR", str(tmp_path / "run")], resume=True)
 
 
-def test_folders_that_cannot_be_written(tmp_path, monkeypatch):
+def test_folders_that_cannot_be_written(datasets, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file", tmp_path / "file/out", "a\0b", "x" * 5000):
-        with pytest.raises(UserError, match="^OUTPUT_DIR .* cannot be made: "):
-            make_folder(path)
+        with pytest.raises(UserError, match=r"^OUTPUT_DIR: nothing can be written to "):
+            prepare_run(CONFIG, [*TINY, "OUTPUT_DIR", str(path)])
     monkeypatch.setattr("os.access", lambda path, mode: False)
-    with pytest.raises(UserError, match="cannot be written to"):
-        make_folder(tmp_path / "read_only")
+    with pytest.raises(UserError, match="permission is missing"):
+        prepare_run(CONFIG, [*TINY, "OUTPUT_DIR", str(tmp_path / "read_only")])

@@ -154,13 +154,14 @@ def test_the_tool_writes_a_bank_and_names_what_is_wrong(folder, file, tmp_path):
     bank = open_bank(str(tmp_path / "bank.pth"), 3)
     bank.check_classes(CLASSES, "the dataset")
     assert bank.tag == "tiny"
-    (tmp_path / "broken").mkdir()
+    for name in ("broken", "hollow"):
+        (tmp_path / name).mkdir()
     (tmp_path / "broken/modules.json").write_text("no list")
     for arguments, message in (
         (("--weights", tmp_path / "broken"), "broken holds no sentence encoder"),
         (("--weights", tmp_path / "none.bin"), "none.bin does not exist. LC-MSM uses OpenCLIP's ViT-H-14"),
         (("--weights", file, "--model", "ViT-B-33"), "Did you mean 'ViT-B-32'?"),
-        (("--weights", tmp_path), "holds neither a CLIP text encoder"),
+        (("--weights", tmp_path / "hollow"), "holds neither a CLIP text encoder"),
         (("--weights", file, "--template", "a photo"), "does not say where the {name} goes"),
         (("--weights", file, "--alias", "person"), "is not CLASS=WORD"),
     ):
