@@ -140,3 +140,10 @@ def test_values_out_of_range_are_one_sentence(build):
         build("MODEL.MIC.MASK.RATIO", 1.5)
     with pytest.raises(UserError, match="2 entries for 8 classes"):
         build("MODEL.MIC.PSEUDO_LABELS.CLASS_THRESHOLDS", (0.5, 0.6))
+
+
+def test_only_teacher_and_student_can_be_asked_for(tiny_cfg):
+    model = build_model(tiny_cfg())
+    assert model.network("teacher") is model.teacher.model and model.network("student") is model.student
+    with pytest.raises(UserError, match="no 'taecher'. Did you mean 'teacher'"):
+        model.network("taecher")

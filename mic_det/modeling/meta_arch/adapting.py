@@ -3,8 +3,10 @@
 from detectron2.modeling import BACKBONE_REGISTRY, META_ARCH_REGISTRY, ROI_HEADS_REGISTRY
 from torch import nn
 
-from mic_det.errors import UserError, registered, user_errors
+from mic_det.errors import UserError, did_you_mean, registered, user_errors
 from mic_det.modeling.reference_switches import warn_of_idle_switches
+
+NETWORKS = ("teacher", "student")
 
 
 class AdaptingModel(nn.Module):
@@ -30,7 +32,7 @@ class AdaptingModel(nn.Module):
             inference: "teacher" or "student", which of them predicts in evaluation mode.
         """
         super().__init__()
-        if inference not in ("teacher", "student"):
+        if inference not in NETWORKS:
             raise UserError(f"MODEL.MIC.INFERENCE must be 'teacher' or 'student', got '{inference}'.")
         self.student = student
         self.teacher = teacher
@@ -42,7 +44,9 @@ class AdaptingModel(nn.Module):
         return self.student.device
 
     def network(self, name):
-        """The plain network called "teacher" or "student"."""
+        """The plain network called "teacher" or "student". Raises UserError for another name."""
+        if name not in NETWORKS:
+            raise UserError(f"A model has a teacher and a student, but no '{name}'.{did_you_mean(name, NETWORKS)}")
         return self.teacher.model if name == "teacher" else self.student
 
     def trained_modules(self):
