@@ -7,11 +7,12 @@ python tools/check_dataset.py --config-file configs/cs2foggy.yaml          # all
 
 import argparse
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 from tabulate import tabulate
 
-from mic_det.data.check import SIZES, check_names
+from mic_det.data.check import SIZES, check_names, with_classes_of_data
 from mic_det.engine.setup import open_config
 from mic_det.errors import UserError
 from mic_det.outputs import refuse_overwrite, write_image
@@ -42,6 +43,14 @@ def sheet_names(names):
     return [f"{'_'.join(part)}.png" for part in parts]
 
 
+def check_training(cfg):
+    """What training checks first."""
+    cfg, note = with_classes_of_data(cfg)
+    if note:
+        print(f"\nNote: {note}")
+    task_of(cfg).check_datasets(cfg)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="registered names, folders or COCO JSON files")
@@ -54,8 +63,7 @@ def main():
     cfg = open_config(args.config_file, [*(["DATASETS.DECLARE", args.declare] if args.declare else []), *args.options])
     if not args.names and not args.config_file:
         raise UserError("Nothing to check: give dataset names or --config-file.")
-    check_run = (lambda: task_of(cfg).check_datasets(cfg)) if args.config_file else None
-    checks, failures = check_names(args.names, args.decode, cfg, check_run)
+    checks, failures = check_names(args.names, args.decode, cfg, partial(check_training, cfg) if args.config_file else None)
     sheets = [args.output / name for name in sheet_names([check.name for check in checks])]
     refuse_overwrite((record["file_name"] for check in checks for record in check.records), sheets)
     for check, sheet in zip(checks, sheets, strict=True):

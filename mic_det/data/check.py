@@ -6,9 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 
+from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from tqdm import tqdm
 
+from mic_det.config import num_classes, num_classes_key
 from mic_det.data.build import check_files, class_mismatch, classes_of, has_object, reader, record_fault
 from mic_det.data.catalog import load_labelled, load_unlabelled
 from mic_det.data.classes import category_names
@@ -145,6 +147,25 @@ def count_label_images(result):
 
 def size_name(area):
     return next(name for name, limit in SIZES.items() if area < limit)
+
+
+def with_classes_of_data(cfg: CfgNode) -> tuple[CfgNode, str | None]:
+    """A config for as many classes as DATASETS.TRAIN has, and a note where it had another number.
+
+    That number is a setting of the model, which is often given to training on the command line; it is no fault of the data.
+    """
+    if not cfg.DATASETS.TRAIN:
+        return cfg, None
+    name, key = cfg.DATASETS.TRAIN[0], num_classes_key(cfg)
+    load_labelled(name)
+    count = len(classes_of(name))
+    if count == num_classes(cfg):
+        return cfg, None
+    note = f"{key} is {num_classes(cfg)}, but '{name}' has {count} classes: train with {key} {count}."
+    cfg = cfg.clone()
+    cfg.defrost()
+    cfg.merge_from_list([key, count])
+    return cfg, note
 
 
 def check_names(names, decode=False, cfg=None, check_run=None):

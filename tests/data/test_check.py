@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mic_det.data.catalog import register_coco, register_folder
-from mic_det.data.check import check_dataset, check_names
+from mic_det.data.check import check_dataset, check_names, with_classes_of_data
 from mic_det.data.declare import declare
 from mic_det.errors import UserError
 from mic_det.tasks import task_of
@@ -200,3 +200,12 @@ def test_faults_of_label_images_are_counted(tmp_path):
     assert file.endswith("images/small.png") and "another size: 80x30 instead of 80x60" in reason
     assert check.objects["road", "images"] == 1 and check.objects["road", "pixels"] == 60 * 80, "of the one that is used"
     assert [file[-10:] for file, _ in check_dataset("faulty_seg", decode=True).bad_files] == ["beyond.png", "/small.png"]
+
+
+def test_another_number_of_classes_is_a_note_for_training(tiny_cfg):
+    cfg = tiny_cfg("MODEL.ROI_HEADS.NUM_CLASSES", 3)
+    cfg.freeze()
+    fitting, note = with_classes_of_data(cfg)
+    assert fitting.MODEL.ROI_HEADS.NUM_CLASSES == 8 and cfg.MODEL.ROI_HEADS.NUM_CLASSES == 3
+    assert "train with MODEL.ROI_HEADS.NUM_CLASSES 8" in note
+    assert with_classes_of_data(tiny_cfg()) == (tiny_cfg(), None)
