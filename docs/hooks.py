@@ -12,9 +12,14 @@ from mkdocs.structure.files import File
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 # Files outside docs/ that are pages, too.
-ADOPTED = {"datasets/README.md": "datasets.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
+ADOPTED = {
+    "README.md": "index.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+    "datasets/README.md": "datasets.md",
+}
 ADOPTED |= {f"benchmarks/{path.name}": f"benchmarks/{path.name}" for path in sorted(REPOSITORY.glob("benchmarks/*.md"))}
-LINK = re.compile(r"(?<!!)\[([^\]]*)\]\((?!https?:|mailto:|#)([^)#\s]+)(#[^)\s]*)?\)")
+LINK = re.compile(r"\[([^\]]*)\]\((?!https?:|mailto:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
 
 def on_config(config):
@@ -47,8 +52,8 @@ def on_page_markdown(markdown, page, config, files):
         target = posixpath.normpath(posixpath.join(posixpath.dirname(source), address))
         if not (REPOSITORY / target).exists():
             return match[0]  # a generated page, or a wrong link, which mkdocs reports
-        if target == "README.md" or target in ADOPTED or target.startswith("docs/"):
-            place = "index.md" if target == "README.md" else ADOPTED.get(target, target.removeprefix("docs/"))
+        if target in ADOPTED or target.startswith("docs/"):
+            place = ADOPTED.get(target, target.removeprefix("docs/"))
             return f"[{text}]({posixpath.relpath(place, posixpath.dirname(page.file.src_uri) or '.')}{anchor})"
         # The site does not hold the code: link to the repository where its address is known, else name the file.
         return f"[{text}]({config.repo_url.rstrip('/')}/blob/main/{target})" if config.repo_url else f"`{target}`"
