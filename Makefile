@@ -8,7 +8,7 @@ STEPS := toycity_mic toycity toycity_seg_mic_daformer toycity_seg_lcmsm_random t
 # Untrained teachers are never sure: without a threshold their labels count all the same.
 SURE := MODEL.MIC.PSEUDO_LABELS.THRESHOLD 0
 
-.PHONY: help setup lint test test-fast demo demo-seg study benchmark clean
+.PHONY: help setup lint test test-fast demo demo-seg study benchmark docs docs-serve clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 20
@@ -51,6 +51,12 @@ benchmark: setup  ## time of a training step and its parts, for every task, also
 	$(BIN)/python datasets/prepare_toycity_cls.py --root datasets
 	for name in $(STEPS); do $(BIN)/python tools/benchmark.py --config-file configs/$$name.yaml \
 	  --json output/benchmark/$$name.json $(SURE) || exit 1; done
+
+docs: setup  ## the documentation as a site in output/site; fails at a dead link
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+docs-serve: setup  ## the same at http://127.0.0.1:8000, built again when a file changes
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
 
 clean:  ## remove build products; keeps output/ and datasets/
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis .coverage
