@@ -10,6 +10,7 @@ from mic_det.data import (
     register_image_list,
     register_segmentation,
 )
+from mic_det.toycity.registration import register_toycity
 
 __version__ = "0.1.0"
 __all__ = [
@@ -24,3 +25,4 @@ __all__ = [
 ]
 
 register_builtin()
+register_toycity()

@@ -7,6 +7,7 @@ from typing import ClassVar
 import yaml
 
 from mic_det.errors import UserError
+from mic_det.library import find
 from mic_det.validation import shortened
 
 BASE = "_BASE_"
@@ -127,15 +128,16 @@ def check_keys(node):
 def read_config(path):
     """The content of a config file as nested dictionaries, merged over that of its `_BASE_`.
 
-    `_BASE_` is one file name, absolute, below the home folder (`~`) or relative to the file that names it.
+    `_BASE_` is one file name, absolute, below the home folder (`~`) or relative to the file that names it. Where no file lies, it
+    and `path` may be names of the library's configs.
 
     Raises:
         UserError: as `read_yaml`, for a file that is no mapping, and for a `_BASE_` that is no file name or leads in a circle.
     """
-    layers, seen, name = [], [], path
+    layers, seen, name = [], [], find(path)
     while name is not None:
-        layers.append(read_mapping(name, f"_BASE_ of {seen[-1]}:" if seen else "Config file"))
-        seen.append(Path(os.path.expanduser(name)).resolve())
+        layers.append(read_mapping(name, f"{BASE} of {seen[-1]}:" if seen else "Config file"))
+        seen.append(name.resolve())
         if seen[-1] in seen[:-1]:
             circle = " -> ".join(file.name for file in seen[seen.index(seen[-1]) :])
             raise UserError(f"_BASE_ of {seen[-2]} leads in a circle: {circle}.")
@@ -162,7 +164,7 @@ def base_of(content, path):
         raise UserError(f"{BASE} of {path} must be the name of one file, but is {shortened(name)}.")
     if "://" in name:
         raise UserError(f"{BASE} of {path} is the address {name}: download that file first and name it here.")
-    return path.parent / os.path.expanduser(name)
+    return find(name, path.parent, f"{BASE} of {path}:")
 
 
 def merge(content, base, path, prefix=""):
