@@ -1,8 +1,13 @@
 """Importing this module registers every network, head and built-in dataset of mic-det with detectron2.
 
-`mic_det.modeling` registers networks and `mic_det.data` datasets; `mic_det.engine`, through which all runs go, imports both.
+Reading a name of `mic_det` does it, and so does importing `mic_det.engine`, through which all runs go.
 """
 
-from mic_det import data, modeling
+from mic_det import modeling
+from mic_det.data import register_builtin
+from mic_det.toycity.registration import register_toycity
 
-__all__ = ["data", "modeling"]
+__all__ = ["modeling"]
+
+register_builtin()
+register_toycity()

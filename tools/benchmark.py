@@ -13,8 +13,8 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from mic_det.engine.benchmark import run_benchmark
 from mic_det.engine.setup import open_config
+from mic_det.experiments.benchmark import run_benchmark
 from mic_det.machine import machine
 from mic_det.outputs import refuse_overwrite, refuse_unwritable, write_text
 from mic_det.tooling import run_tool

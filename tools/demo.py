@@ -6,7 +6,7 @@ Trains source-only and MIC, prints one table and writes report.html and summary.
 
 import argparse
 
-from mic_det.engine.demo import DETECTION, SEGMENTATION, ensure_toycity, run_demo
+from mic_det.experiments.demo import DETECTION, SEGMENTATION, ensure_toycity, run_demo
 from mic_det.tooling import run_tool
 from mic_det.toycity.dataset import make_toycity, make_toycity_segmentation
 

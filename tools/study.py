@@ -10,8 +10,8 @@ python tools/study.py --benchmark all --jobs 2                  # every benchmar
 import argparse
 import logging
 
-from mic_det.engine.study import REPORTS, REPOSITORY, SUFFIXES, is_prepared, methods_of, results_of, run_study
 from mic_det.errors import UserError
+from mic_det.experiments.study import REPORTS, REPOSITORY, SUFFIXES, is_prepared, methods_of, results_of, run_study
 from mic_det.reporting.report import read_lines
 from mic_det.tooling import run_tool
 

@@ -1,4 +1,4 @@
-"""Datasets: names, reading, augmentation and resumable streams. Importing it registers the built-in ones."""
+"""Datasets: names, reading, augmentation and resumable streams."""
 
 from .builtin import register_builtin
 from .catalog import register_coco, register_folder
@@ -14,5 +14,3 @@ __all__ = [
     "register_image_list",
     "register_segmentation",
 ]
-
-register_builtin()

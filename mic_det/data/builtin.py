@@ -1,14 +1,21 @@
 """The datasets that mic-det knows by name; datasets/README.md says where they come from and how they are prepared."""
 
+from collections.abc import Iterable
+
 from mic_det.data import bdd100k, camvid, cityscapes, voc
 from mic_det.data.catalog import register_coco
 from mic_det.data.classification_builtin import register_classification_builtin
 from mic_det.data.segmentation_builtin import register_semantic
-from mic_det.toycity.writer import DEFAULT_BETAS
 
 
-def register_cityscapes_layout(prefix, folder, betas, prepare):
-    """`{prefix}_{train,val}` and `{prefix}_foggy_{beta,all}_{train,val}` for a root in the Cityscapes layout."""
+def register_cityscapes_layout(prefix: str, folder: str, betas: tuple[float, ...], prepare: str) -> None:
+    """`{prefix}_{train,val}` and `{prefix}_foggy_{beta,all}_{train,val}` for a root in the Cityscapes layout.
+
+    Args:
+        folder: the root, below the datasets' folder.
+        betas: attenuation coefficients of the fog, one for each level.
+        prepare: the command that makes the annotations; `{fog}` becomes its option for foggy ones.
+    """
     for split in ("train", "val"):
         for fog in ((), *((beta,) for beta in betas), betas):
             json_file = cityscapes.annotation_file(folder, split, fog)
@@ -17,7 +24,7 @@ def register_cityscapes_layout(prefix, folder, betas, prepare):
             register_coco(f"{prefix}{middle}_{split}", json_file, folder, cityscapes.CLASSES, prepare=command)
 
 
-def register_cityscapes_subsets():
+def register_cityscapes_subsets() -> None:
     """Cityscapes with cars only, and without trains, as the partner of Sim10k and KITTI, and of BDD100K."""
     for split in ("train", "val"):
         for name, classes in (("car", ("car",)), ("7", bdd100k.CLASSES)):
@@ -27,7 +34,7 @@ def register_cityscapes_subsets():
             )
 
 
-def register_voc_layout(name, splits, classes, folder=None):
+def register_voc_layout(name: str, splits: Iterable[str], classes: tuple[str, ...], folder: str | None = None) -> None:
     """`{name}_{split}` for a dataset prepared by prepare_voc.py in `folder`."""
     folder = folder or name
     for split in splits:
@@ -37,14 +44,11 @@ def register_voc_layout(name, splits, classes, folder=None):
         )
 
 
-def register_builtin():
+def register_builtin() -> None:
+    """Register every published data set that mic-det knows, for all tasks. Reads no file."""
     register_cityscapes_layout(
         *("cityscapes", "cityscapes", cityscapes.FOGGY_BETAS),
         prepare="python datasets/prepare_cityscapes.py --root {root}/cityscapes{fog}",
-    )
-    register_cityscapes_layout(
-        *("toycity", "toycity", DEFAULT_BETAS),
-        prepare="python datasets/prepare_toycity.py --root {root}/toycity",
     )
     register_cityscapes_subsets()
     for split in camvid.SPLITS:

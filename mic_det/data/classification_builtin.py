@@ -1,12 +1,13 @@
 """The classification benchmarks that mic-det knows by name."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from mic_det.data.catalog import resolve
-from mic_det.data.cityscapes import CLASSES as TOYCITY_CLASSES
 from mic_det.data.image_lists import (
     list_images,
     read_class_folders,
     read_list,
-    register_class_folders,
     register_classification,
     register_image_list,
 )
@@ -19,24 +20,25 @@ DOMAINNET = ("clipart", "infograph", "painting", "quickdraw", "real", "sketch")
 CURE = " datasets/README.md says where it comes from."
 
 
-def register_list_or_folder(name, root, list_name, folder, classes=None):
+def register_list_or_folder(name: str, root: str, list_name: str, folder: str, classes: Sequence[str] | None = None) -> None:
     """`root/image_list/<list_name>.txt` where it exists, otherwise `root/<folder>` with one subfolder per class."""
 
-    def listed():
+    def listed() -> Path:
         return resolve(root) / f"image_list/{list_name}.txt"
 
-    def read():
+    def read() -> tuple[list[tuple[Path, int]], Sequence[str]]:
         if listed().is_file():
             return read_list(listed(), resolve(root), classes)
         return read_class_folders(resolve(root) / folder, classes, CURE)
 
-    def images():
+    def images() -> list[Path]:
         return list_images(listed(), resolve(root)) if listed().is_file() else [path for path, _ in read()[0]]
 
     register_classification(name, read, images, classes)
 
 
-def register_classification_builtin():
+def register_classification_builtin() -> None:
+    """Register every published classification data set that mic-det knows. Reads no file."""
     for split in ("train", "validation"):
         register_list_or_folder(f"visda2017_{split}", "visda-2017", split, split, VISDA_CLASSES)
     for short, folder in OFFICE_HOME.items():
@@ -46,8 +48,3 @@ def register_classification_builtin():
             register_image_list(
                 f"domainnet_{domain}_{split}", f"domainnet/image_list/{domain}_{split}.txt", "domainnet", None, resolve, CURE
             )
-    cure = " Make it with: python datasets/prepare_toycity_cls.py --root datasets."
-    for domain in ("clear", "foggy"):
-        for split in ("train", "val"):
-            folder = f"toycity_cls/{domain}/{split}"
-            register_class_folders(f"toycity_cls_{domain}_{split}", folder, TOYCITY_CLASSES, resolve, cure)

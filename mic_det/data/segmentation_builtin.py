@@ -1,5 +1,6 @@
 """The segmentation datasets that mic-det knows by name; datasets/README.md says where they come from."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from mic_det.data import camvid
@@ -8,11 +9,17 @@ from mic_det.data.cityscapes import fog_name
 from mic_det.data.label_ids import CLASSES, COLOURS
 from mic_det.data.label_images import find_images, find_pairs, register_segmentation
 from mic_det.errors import UserError
-from mic_det.toycity.writer import DEFAULT_BETAS
 
 
-def register_tree(name, root, images, labels, image_suffix, label_suffix, prepare):
-    """A dataset of the 19 classes whose images and labels lie in two trees below `root`; `labels` None for none."""
+def register_tree(name: str, root: str, images: str, labels: str, image_suffix: str, label_suffix: str, prepare: str) -> None:
+    """A dataset of the 19 classes whose images and labels lie in two trees below `root`.
+
+    Args:
+        root: below the datasets' folder.
+        images, labels: the trees, below the root.
+        image_suffix, label_suffix: ends of the file names; what stands before is the same for an image and its label.
+        prepare: the command that makes the labels, for the message when they are missing.
+    """
     cure = f" Make it with: {prepare}, see datasets/README.md." if prepare else " See datasets/README.md."
     register_segmentation(
         name,
@@ -24,7 +31,8 @@ def register_tree(name, root, images, labels, image_suffix, label_suffix, prepar
     )
 
 
-def register_cityscapes_tree(prefix, root, splits, prepare, betas=()):
+def register_cityscapes_tree(prefix: str, root: str, splits: Iterable[str], prepare: str, betas: tuple[float, ...] = ()) -> None:
+    """`{prefix}_{split}` for a root in the Cityscapes layout, and `{prefix}_foggy_{beta,all}_{split}` where there is fog."""
     for split in splits:
         register_tree(
             *(f"{prefix}_{split}", root, f"leftImg8bit/{split}", f"gtFine/{split}"),
@@ -34,11 +42,11 @@ def register_cityscapes_tree(prefix, root, splits, prepare, betas=()):
             register_foggy(f"{prefix}_foggy_{fog_name(fog)}_{split}", root, split, fog, prepare)
 
 
-def register_foggy(name, root, split, betas, prepare):
+def register_foggy(name: str, root: str, split: str, betas: tuple[float, ...], prepare: str) -> None:
     """Foggy images in the Cityscapes layout: every level in `betas` with the labels of the clear image."""
     cure = f" Make it with: {prepare}."
 
-    def images():
+    def images() -> list[Path]:
         suffixes = tuple(f"_foggy_beta_{beta:g}.png" for beta in betas)
         return [
             path
@@ -46,7 +54,7 @@ def register_foggy(name, root, split, betas, prepare):
             if path.name.endswith(suffixes)
         ]
 
-    def pairs():
+    def pairs() -> list[tuple[Path, Path]]:
         labels = resolve(root) / "gtFine" / split
         stems = [(path, path.name.split("_leftImg8bit_foggy")[0]) for path in images()]
         return [(path, labels / path.parent.name / f"{stem}_gtFine_labelTrainIds.png") for path, stem in stems]
@@ -54,7 +62,8 @@ def register_foggy(name, root, split, betas, prepare):
     register_segmentation(name, pairs, images, CLASSES, COLOURS, lambda: resolve(root))
 
 
-def register_semantic():
+def register_semantic() -> None:
+    """Register every published segmentation data set that mic-det knows. Reads no file."""
     command = "python datasets/prepare_{}_seg.py --root datasets/{}"
     register_cityscapes_tree("cityscapes_seg", "cityscapes", ("train", "val"), command.format("cityscapes", "cityscapes"))
     register_tree(*("gta_seg_train", "gta", "images", "labels", ".png", "_labelTrainIds.png"), command.format("gta", "gta"))
@@ -64,13 +73,11 @@ def register_semantic():
     )
     register_adverse("acdc_seg", "acdc", ("train", "val", "test"), command.format("acdc", "acdc"))
     register_adverse("darkzurich_seg", "dark_zurich", ("train", "val", "test"), command.format("darkzurich", "dark_zurich"))
-    register_cityscapes_tree("toycity_seg", "toycity_seg", ("train", "val"), command.format("toycity", ""), DEFAULT_BETAS)
-    register_cityscapes_tree("toycity_synthetic", "toycity_synthetic", ("train",), command.format("toycity", ""))
     for split in camvid.SPLITS:
         register_camvid(split)
 
 
-def adverse_images(root, split, cure=""):
+def adverse_images(root: str | Path, split: str, cure: str = "") -> list[Path]:
     """ACDC's or Dark Zurich's images: `rgb_anon/<condition>/<split>/...`, or `rgb_anon/<split>/...` as the published code has it.
 
     Raises:
@@ -84,7 +91,7 @@ def adverse_images(root, split, cure=""):
     return own
 
 
-def adverse_pairs(root, split, cure=""):
+def adverse_pairs(root: str | Path, split: str, cure: str = "") -> list[tuple[Path, Path]]:
     """(image, label) paths of `adverse_images`."""
     pairs = []
     for path in adverse_images(root, split, cure):
@@ -93,7 +100,8 @@ def adverse_pairs(root, split, cure=""):
     return pairs
 
 
-def register_adverse(prefix, root, splits, prepare):
+def register_adverse(prefix: str, root: str, splits: Iterable[str], prepare: str) -> None:
+    """`{prefix}_{split}` for ACDC's or Dark Zurich's layout below `root`."""
     cure = f" Check it with: {prepare}."
     for split in splits:
         register_segmentation(
@@ -104,10 +112,11 @@ def register_adverse(prefix, root, splits, prepare):
         )
 
 
-def register_camvid(split):
+def register_camvid(split: str) -> None:
+    """`camvid_seg_{split}`, of CamVid's own eleven classes."""
     cure = " Make it with: python datasets/prepare_camvid_seg.py --source CAMVID --root datasets/camvid."
 
-    def pairs():
+    def pairs() -> list[tuple[Path, Path]]:
         return camvid.read_semantic_pairs(resolve("camvid"), split, cure)
 
     register_segmentation(

@@ -9,10 +9,10 @@ import torch
 import mic_det
 from mic_det.data.declare import declare
 from mic_det.engine import AdaptationTrainer
-from mic_det.engine.benchmark import run_benchmark
 from mic_det.engine.optimizer import InverseDecayLR, build_optimizers, scale_to_batch
 from mic_det.errors import UserError
 from mic_det.evaluation import evaluate
+from mic_det.experiments.benchmark import run_benchmark
 from mic_det.reporting import classification_pictures
 from tests.conftest import REPOSITORY
 from tests.engine.test_trainer import steps

@@ -9,9 +9,9 @@ import torch
 
 import mic_det
 from mic_det.engine import AdaptationTrainer
-from mic_det.engine.benchmark import run_benchmark
 from mic_det.errors import UserError
 from mic_det.evaluation import evaluate
+from mic_det.experiments.benchmark import run_benchmark
 from mic_det.reporting import segmentation_pictures
 from tests.conftest import REPOSITORY, TINY_SEGMENTATION
 from tests.engine.test_trainer import steps

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from mic_det.data.label_ids import CITYSCAPES_IDS, COLOURS
-from mic_det.engine.demo import SEGMENTATION, run_demo
-from mic_det.engine.study import methods_of, run_study
+from mic_det.experiments.demo import SEGMENTATION, run_demo
+from mic_det.experiments.study import methods_of, run_study
 from tests.conftest import REPOSITORY, TINY_SEGMENTATION, run_script
 
 CONFIG = REPOSITORY / "configs/toycity_seg_mic_daformer.yaml"

@@ -1,6 +1,6 @@
 import pytest
 
-from mic_det.engine.benchmark import run_benchmark
+from mic_det.experiments.benchmark import run_benchmark
 
 
 def test_parts_floor_and_ratio_fit_together(tiny_cfg):

@@ -6,9 +6,9 @@ import shutil
 
 import pytest
 
-from mic_det.engine.demo import DETECTION, ensure_toycity, run_demo
-from mic_det.engine.study import REPORTS, conditions, is_prepared, methods_of, results_of, run_study
 from mic_det.errors import UserError
+from mic_det.experiments.demo import DETECTION, ensure_toycity, run_demo
+from mic_det.experiments.study import REPORTS, conditions, is_prepared, methods_of, results_of, run_study
 from mic_det.reporting.report import read_lines
 from tests.conftest import REPOSITORY, TINY, run_script
 

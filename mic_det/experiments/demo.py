@@ -7,10 +7,10 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from mic_det.engine import study
 from mic_det.engine.run import load_model
 from mic_det.engine.setup import open_config
 from mic_det.evaluation.metrics import names_in
+from mic_det.experiments import study
 from mic_det.machine import machine
 from mic_det.outputs import refuse_unwritable
 from mic_det.reporting import report

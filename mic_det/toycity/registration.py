@@ -1,0 +1,24 @@
+"""ToyCity's names in detectron2's catalogue, for all three tasks."""
+
+from mic_det.data.builtin import register_cityscapes_layout
+from mic_det.data.catalog import resolve
+from mic_det.data.cityscapes import CLASSES
+from mic_det.data.image_lists import register_class_folders
+from mic_det.data.segmentation_builtin import register_cityscapes_tree
+from mic_det.toycity.writer import DEFAULT_BETAS
+
+
+def register_toycity() -> None:
+    """Register ToyCity's data sets. Reads no file."""
+    register_cityscapes_layout(
+        *("toycity", "toycity", DEFAULT_BETAS),
+        prepare="python datasets/prepare_toycity.py --root {root}/toycity",
+    )
+    command = "python datasets/prepare_toycity_seg.py --root datasets/"
+    register_cityscapes_tree("toycity_seg", "toycity_seg", ("train", "val"), command, DEFAULT_BETAS)
+    register_cityscapes_tree("toycity_synthetic", "toycity_synthetic", ("train",), command)
+    cure = " Make it with: python datasets/prepare_toycity_cls.py --root datasets."
+    for domain in ("clear", "foggy"):
+        for split in ("train", "val"):
+            folder = f"toycity_cls/{domain}/{split}"
+            register_class_folders(f"toycity_cls_{domain}_{split}", folder, CLASSES, resolve, cure)
