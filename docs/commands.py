@@ -1,7 +1,7 @@
 """The command-line reference, from the click commands of mic_det.cli."""
 
 import click
-from mic_det.cli import main
+from mic_det.cli import group
 
 HEAD = """# Command line
 
@@ -12,8 +12,8 @@ HEAD = """# Command line
 
 def command_page() -> str:
     """Markdown of every verb: usage, help and a table of its options."""
-    context = click.Context(main, info_name="mic-det")
-    verbs = [(name, main.get_command(context, name)) for name in main.list_commands(context)]
+    context = click.Context(group, info_name="mic-det")
+    verbs = [(name, group.get_command(context, name)) for name in group.list_commands(context)]
     return "\n".join([HEAD, *(section(verb, click.Context(verb, info_name=name, parent=context), 2) for name, verb in verbs)])
 
 

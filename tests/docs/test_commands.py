@@ -11,7 +11,7 @@ import click
 import pytest
 
 import mic_det
-from mic_det.cli import main
+from mic_det.cli import group
 from mic_det.config import known_keys
 from tests.conftest import REPOSITORY
 from tests.docs.blocks import BLOCKS
@@ -41,7 +41,7 @@ def check(words):
     """Fail unless this command would be understood."""
     program, arguments = words[0], [word for word in words[1:] if word != "..."]
     if program == "torchrun":
-        start = next(number for number, word in enumerate(arguments) if word.endswith(".py"))
+        start = next(number for number, word in enumerate(arguments) if word == "-m" or word.endswith(".py"))
         program, arguments = "python", arguments[start:]
     if program == "python" and arguments[:2] == ["-m", "mic_det"]:
         program, arguments = "mic-det", arguments[2:]
@@ -61,7 +61,7 @@ def check(words):
 
 def check_verb(arguments):
     """A verb of mic-det, by its click command."""
-    context, command = click.Context(main, info_name="mic-det"), main
+    context, command = click.Context(group, info_name="mic-det"), group
     while isinstance(command, click.Group) and arguments:
         verb, arguments = arguments[0], arguments[1:]
         command = command.get_command(context, verb)

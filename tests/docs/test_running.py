@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -12,13 +11,13 @@ import torch
 from detectron2.config import get_cfg
 from detectron2.modeling import build_model
 
-import mic_det
 from tests.conftest import REPOSITORY, TINY, TINY_CLASSIFICATION, TINY_SEGMENTATION
 from tests.docs.blocks import BLOCKS, blocks_of
 
 SHORT = ("SOLVER.MAX_ITER", 2, "SOLVER.STEPS", "()", "MODEL.ROI_BOX_HEAD.NUM_FC", 1)
 TASKS = {"_seg": [*TINY_SEGMENTATION, *SHORT[:2]], "_cls": [*TINY_CLASSIFICATION, *SHORT[:2]], "": [*TINY, *SHORT]}
 STREETS = ["--train", 8, "--val", 4, "--size", 128, 64]
+TAKE_KEYS = ("adapt", "check", "convert", "evaluate", "predict", "train", "view")
 RUN = [block for block in BLOCKS if block.language in ("bash", "python") and block.reason is None]
 
 
@@ -55,7 +54,14 @@ def write_own_detector(folder, classes):
     cfg = get_cfg()
     cfg.merge_from_list(
         [
-            *("MODEL.BACKBONE.NAME", "build_resnet_fpn_backbone", "MODEL.RESNETS.DEPTH", 18, "MODEL.RESNETS.RES2_OUT_CHANNELS", 64),
+            *(
+                "MODEL.BACKBONE.NAME",
+                "build_resnet_fpn_backbone",
+                "MODEL.RESNETS.DEPTH",
+                18,
+                "MODEL.RESNETS.RES2_OUT_CHANNELS",
+                64,
+            ),
             *("MODEL.RESNETS.OUT_FEATURES", ["res2", "res3", "res4", "res5"], "MODEL.RESNETS.NORM", "GN"),
             *("MODEL.FPN.IN_FEATURES", ["res2", "res3", "res4", "res5"], "MODEL.WEIGHTS", "", "MODEL.DEVICE", "cpu"),
             *("MODEL.ANCHOR_GENERATOR.SIZES", [[16], [32], [64], [128], [256]], "MODEL.ANCHOR_GENERATOR.OFFSET", 0.5),
@@ -100,11 +106,9 @@ def program(words):
 
 def made_small(words):
     """What a command gets in addition, to be done in seconds."""
-    line = " ".join(words)
-    task = next(sizes for mark, sizes in TASKS.items() if mark in line)
-    if re.search(r"prepare[_ ]toycity", line):
-        return [*STREETS[:4], *(STREETS[4:] if "cls" not in line else ())]
-    if "check_dataset" in line:
-        return ["--output", "output/check", "--options", *task]
-    takes_overrides = ("train", "predict", "view", "convert_checkpoint", "adapt", "evaluate --config", "evaluate --weights", "convert")
-    return task if any(word in line for word in takes_overrides) else []
+    if words[0] != "mic-det":
+        return []
+    if words[1] == "prepare":
+        return STREETS[:4] if "cls" in words[2] else STREETS
+    task = next(sizes for mark, sizes in TASKS.items() if mark in " ".join(words))
+    return task if words[1] in TAKE_KEYS else []

@@ -54,7 +54,9 @@ def test_the_methods_of_a_transfer_exist(row):
 
 @pytest.mark.parametrize("page", ["methods.md", "../README.md"])
 def test_the_endings_of_methods_are_those_of_configs(page):
-    endings = {name for row in rows(page, "| method | task |") for cell in row[2:3] for name in names(cell) if name.startswith("_")}
+    endings = {
+        name for row in rows(page, "| method | task |") for cell in row[2:3] for name in names(cell) if name.startswith("_")
+    }
     assert len(endings) > 15
     for ending in endings:
         assert any(name.endswith(ending) for name in library.names()), ending
