@@ -1,6 +1,7 @@
 """The command-line reference, from the click commands of mic_det.cli."""
 
 import click
+
 from mic_det.cli import group
 
 HEAD = """# Command line

@@ -21,8 +21,8 @@ WORDS = {
 
 HEAD = """# Config keys
 
-Every key that mic-det adds to detectron2's config, its default and what it does; generated from the comments in `mic_det/config/`. Set
-them in a YAML file or behind a command as `KEY VALUE`. detectron2's own keys, such as `SOLVER.BASE_LR`, are in
+Every key that mic-det adds to detectron2's config, its default and what it does; generated from the comments in `mic_det/config`.
+Set them in a YAML file or behind a command as `KEY VALUE`. detectron2's own keys, such as `SOLVER.BASE_LR`, are in
 [its documentation](https://detectron2.readthedocs.io/en/latest/modules/config.html#yaml-config-references).
 """
 

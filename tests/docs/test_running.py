@@ -106,9 +106,9 @@ def program(words):
 
 def made_small(words):
     """What a command gets in addition, to be done in seconds."""
+    if "prepare" in words[1]:
+        return STREETS[:4] if any("cls" in word for word in words) else STREETS
     if words[0] != "mic-det":
         return []
-    if words[1] == "prepare":
-        return STREETS[:4] if "cls" in words[2] else STREETS
     task = next(sizes for mark, sizes in TASKS.items() if mark in " ".join(words))
     return task if words[1] in TAKE_KEYS else []
