@@ -5,6 +5,7 @@ import sys
 
 import click
 
+from mic_det import __version__
 from mic_det.cli.common import silence_third_parties
 from mic_det.tooling import run_tool
 
@@ -64,7 +65,7 @@ class Verbs(click.Group):
 
 
 @click.command(cls=Verbs, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="mic-det", prog_name="mic-det")
+@click.version_option(__version__, prog_name="mic-det")
 def group() -> None:
     """Unsupervised domain adaptation for detectron2. `mic-det VERB --help` has the options of a verb, and examples."""
 
