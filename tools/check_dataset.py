@@ -19,7 +19,9 @@ def main():
     parser.add_argument("--declare", action="append", default=[], metavar="YAML", help="file of datasets to declare first")
     parser.add_argument("--decode", action="store_true", help="decode every image, not only its header")
     parser.add_argument("--output", type=Path, default=Path("output/check"), help="folder of the contact sheets")
-    parser.add_argument("--options", dest="overrides", nargs="+", default=[], metavar="KEY VALUE", help="overrides of the config, as in training")
+    parser.add_argument(
+        "--options", dest="overrides", nargs="+", default=[], metavar="KEY VALUE", help="overrides of the config, as in training"
+    )
     return command.callback(as_json=False, **vars(parser.parse_args()))
 
 

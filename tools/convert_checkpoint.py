@@ -10,6 +10,7 @@ python tools/convert_checkpoint.py mic.pth published.pth --student --published
 """
 
 import argparse
+
 from mic_det.cli.convert import command
 from mic_det.tooling import run_tool
 

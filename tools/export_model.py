@@ -5,6 +5,7 @@ python tools/export_model.py --config-file configs/toycity.yaml --output model.o
 """
 
 import argparse
+
 from mic_det.cli.export import FORMATS, command
 from mic_det.tooling import run_tool
 

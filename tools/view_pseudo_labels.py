@@ -18,7 +18,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config-file", dest="config", required=True)
     images = parser.add_mutually_exclusive_group(required=True)
-    images.add_argument("--input", dest="source", metavar="INPUT", help="unlabelled images: folder, COCO JSON or registered dataset")
+    images.add_argument(
+        "--input", dest="source", metavar="INPUT", help="unlabelled images: folder, COCO JSON or registered dataset"
+    )
     images.add_argument("--truth", help="labelled dataset, for diagnosis: right, wrong and missed pseudo boxes")
     parser.add_argument("--output", required=True, type=Path, help="HTML file to write")
     parser.add_argument("--count", type=int, default=24, help="number of images")

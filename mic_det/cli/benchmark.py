@@ -33,9 +33,7 @@ class ImageSize(click.ParamType):
 @click.option("--steps", type=int, default=20, show_default=True, help="Steps to time.")
 @json_option()
 @overrides_argument()
-def command(
-    config: str, image_size: tuple[int, int] | None, steps: int, as_json: bool, overrides: tuple[str, ...]
-) -> None:
+def command(config: str, image_size: tuple[int, int] | None, steps: int, as_json: bool, overrides: tuple[str, ...]) -> None:
     """Time one training step and its parts.
 
     `floor` is the sum of the network passes timed alone in the same process, `ratio` the whole step divided by it. An untrained

@@ -32,7 +32,9 @@ Examples:
 
 
 @click.command("check", epilog=EXAMPLES, context_settings=TRAILING)
-@click.option("--dataset", "names", multiple=True, metavar="NAME", help="Registered name, folder or COCO JSON; as often as needed.")
+@click.option(
+    "--dataset", "names", multiple=True, metavar="NAME", help="Registered name, folder or COCO JSON; as often as needed."
+)
 @config_option(required=False, words="Also check DATASETS.TRAIN, TARGET and TEST of this config file or name.")
 @click.option("--declare", multiple=True, metavar="YAML", help="File of datasets to declare first; as often as needed.")
 @click.option("--decode", is_flag=True, help="Decode every image, not only its header.")
@@ -118,7 +120,9 @@ def summary(check: "DatasetCheck") -> dict[str, Any]:
         "images": check.images,
         "images_without_objects": check.empty,
         "classes": {name: {column: check.objects[name, column] for column in check.columns} for name in check.classes},
-        "faults": {kind: {"count": count, "example": str(check.faults.examples[kind])} for kind, count in check.faults.counts.items()},
+        "faults": {
+            kind: {"count": count, "example": str(check.faults.examples[kind])} for kind, count in check.faults.counts.items()
+        },
         "bad_files": [{"file": str(file), "reason": str(reason)} for file, reason in check.bad_files],
     }
 

@@ -38,10 +38,16 @@ def complete_config(ctx: click.Context, param: click.Parameter, incomplete: str)
     return found or [CompletionItem(incomplete, type="file")]
 
 
-def config_option(required: bool = True, words: str = "Config file, or a name that `mic-det configs ls` lists.") -> Callable[[F], F]:
+def config_option(
+    required: bool = True, words: str = "Config file, or a name that `mic-det configs ls` lists."
+) -> Callable[[F], F]:
     """`--config`, also called `--config-file`."""
     return click.option(
-        *("--config", "--config-file", "config"), required=required, metavar="FILE|NAME", help=words, shell_complete=complete_config
+        *("--config", "--config-file", "config"),
+        required=required,
+        metavar="FILE|NAME",
+        help=words,
+        shell_complete=complete_config,
     )
 
 

@@ -34,7 +34,9 @@ Examples:
 @click.option("--output", required=True, metavar="FILE", help="File to write; FILE.json beside it describes inputs and classes.")
 @click.option("--format", "kind", type=click.Choice(FORMATS), default="onnx", show_default=True)
 @click.option("--model", type=click.Choice(("teacher", "student")), help="Default: MODEL.MIC.INFERENCE.")
-@click.option("--image", metavar="FILE", help="Image to trace and check with (default: noise); all but detectors take no other size.")
+@click.option(
+    "--image", metavar="FILE", help="Image to trace and check with (default: noise); all but detectors take no other size."
+)
 @overrides_argument()
 def command(
     config: str | None,

@@ -42,7 +42,9 @@ class Template(click.ParamType):
 
 
 @click.command("text-bank", epilog=EXAMPLES)
-@click.option("--classes", required=True, multiple=True, help="Name, in the labels' order, as often as needed; or cityscapes or camvid.")
+@click.option(
+    "--classes", required=True, multiple=True, help="Name, in the labels' order, as often as needed; or cityscapes or camvid."
+)
 @click.option("--weights", required=True, help="open_clip checkpoint, or folder of transformers or sentence-transformers.")
 @click.option("--model", default="ViT-H-14", show_default=True, help="open_clip's name of the architecture.")
 @click.option("--tag", default="", help="Name of the weights to note in the bank; default: the file's, if it is one.")
