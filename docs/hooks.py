@@ -55,8 +55,7 @@ def on_page_markdown(markdown, page, config, files):
         if target in ADOPTED or target.startswith("docs/"):
             place = ADOPTED.get(target, target.removeprefix("docs/"))
             return f"[{text}]({posixpath.relpath(place, posixpath.dirname(page.file.src_uri) or '.')}{anchor})"
-        # The site does not hold the code: link to the repository where its address is known, else name the file.
-        return f"[{text}]({config.repo_url.rstrip('/')}/blob/main/{target})" if config.repo_url else f"`{target}`"
+        return f"[{text}]({config.extra['code_url']}/{target})"  # the site does not hold the code
 
     return LINK.sub(moved, markdown)
 

@@ -1,7 +1,7 @@
 """Every command that the documentation shows exists, with the options, configs and keys that it is shown with."""
 
 import argparse
-import functools
+import importlib
 import re
 import runpy
 import sys
@@ -60,7 +60,11 @@ def check(words):
 
 
 def check_verb(arguments):
-    """A verb of mic-det, by its click command."""
+    """A verb of mic-det, by its click command; a dataset to prepare, by its argparse parser."""
+    if arguments[0] == "prepare":
+        module = importlib.import_module(f"mic_det.cli.prepare.{arguments[1].replace('-', '_')}")
+        parser_of(lambda: module.main([], "prepare")).parse_args(arguments[2:])
+        return
     context, command = click.Context(group, info_name="mic-det"), group
     while isinstance(command, click.Group) and arguments:
         verb, arguments = arguments[0], arguments[1:]
@@ -73,14 +77,15 @@ def check_verb(arguments):
 
 def check_script(script, arguments):
     """One of the repository's scripts, by its argparse parser."""
-    values = parser_of(script).parse_intermixed_args(arguments)
+    with mock.patch.object(sys, "argv", [script]):
+        parser = parser_of(lambda: runpy.run_path(str(REPOSITORY / script), run_name="__main__"))
+    values = parser.parse_intermixed_args(arguments)
     overrides = getattr(values, "overrides", None) or getattr(values, "options", None) or []
-    check_settings(getattr(values, "config_file", None), list(overrides))
+    check_settings(getattr(values, "config_file", None) or getattr(values, "config", None), list(overrides))
 
 
-@functools.cache
-def parser_of(script):
-    """The parser that a script makes, taken when it is about to be used."""
+def parser_of(run):
+    """The parser that a function makes, taken when it is about to be used."""
 
     class Caught(Exception):
         pass
@@ -88,12 +93,9 @@ def parser_of(script):
     def catch(parser, *_, **__):
         raise Caught(parser)
 
-    with mock.patch.object(argparse.ArgumentParser, "parse_known_args", catch), mock.patch.object(sys, "argv", [script]):
-        try:
-            runpy.run_path(str(REPOSITORY / script), run_name="__main__")
-        except Caught as caught:
-            return caught.args[0]
-    raise AssertionError(f"{script} has no parser")
+    with mock.patch.object(argparse.ArgumentParser, "parse_known_args", catch), pytest.raises(Caught) as caught:
+        run()
+    return caught.value.args[0]
 
 
 def check_settings(config, overrides):
