@@ -18,12 +18,14 @@ def api_pages(repository: Path) -> list[tuple[str, str, str]]:
     return [*pages, ("mic_det", "api/modules.md", markdown(*modules, repository))]
 
 
-def page_of(folder, repository):
+def page_of(folder: Path, repository: Path) -> str:
+    """Markdown of a package: what its docstring says, then its modules."""
     modules = [path for path in sorted(folder.rglob("*.py")) if not path.name.startswith("_")]
     about = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
     return markdown(f"mic_det.{folder.name}", about, modules, repository)
 
 
-def markdown(title, about, modules, repository):
+def markdown(title: str, about: str, modules: list[Path], repository: Path) -> str:
+    """A page that asks mkdocstrings for every one of `modules`."""
     names = [".".join(path.relative_to(repository).with_suffix("").parts) for path in modules]
     return f"# {title}\n\n{about}\n\n" + "\n".join(f"::: {name}\n    options:\n      heading_level: 2\n" for name in names)

@@ -16,7 +16,6 @@ from tests.docs.blocks import BLOCKS, blocks_of
 
 SHORT = ("SOLVER.MAX_ITER", 2, "SOLVER.STEPS", "()", "MODEL.ROI_BOX_HEAD.NUM_FC", 1)
 TASKS = {"_seg": [*TINY_SEGMENTATION, *SHORT[:2]], "_cls": [*TINY_CLASSIFICATION, *SHORT[:2]], "": [*TINY, *SHORT]}
-STREETS = ["--train", 8, "--val", 4, "--size", "128x64"]
 TAKE_KEYS = ("adapt", "check", "convert", "evaluate", "export", "predict", "train", "view")
 RUN = [block for block in BLOCKS if block.language in ("bash", "python") and block.reason is None]
 
@@ -107,7 +106,7 @@ def program(words):
 def made_small(words):
     """What a command gets in addition, to be done in seconds."""
     if "prepare" in words[1]:
-        return STREETS[:4] if any("cls" in word for word in words) else STREETS
+        return ["--train", 8, "--val", 4]
     if words[0] != "mic-det":
         return []
     task = next(sizes for mark, sizes in TASKS.items() if mark in " ".join(words))
