@@ -1,6 +1,14 @@
-"""Masked image consistency (Hoyer et al., MIC, CVPR 2023, equations 3-6): the one object that every task shares."""
+"""Masked image consistency (Hoyer et al., MIC, CVPR 2023, equations 3-6): the one object that every task shares.
 
-from detectron2.config import configurable
+A step asks it twice: for the `view` of images that the teacher has labelled, and, once the student has answered, to `weigh` the
+losses against those labels.
+"""
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+import torch
+from detectron2.config import CfgNode, configurable
 
 from .masking import BlockMask
 from .photometric import PhotometricAugmentation
@@ -10,7 +18,12 @@ class MaskedConsistency:
     """Shows the student an image with parts removed and asks for what the teacher saw in the complete one."""
 
     @configurable
-    def __init__(self, mask, augment=None, loss_weight=1.0):
+    def __init__(
+        self,
+        mask: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]],
+        augment: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        loss_weight: float = 1.0,
+    ) -> None:
         """
         Args:
             mask: callable on normalised images NxCxHxW that returns (masked images, removed share).
@@ -22,7 +35,7 @@ class MaskedConsistency:
         self.loss_weight = loss_weight
 
     @classmethod
-    def from_config(cls, cfg):
+    def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
         augment = PhotometricAugmentation(cfg)
         return {
             "mask": BlockMask(cfg),
@@ -30,20 +43,18 @@ class MaskedConsistency:
             "loss_weight": cfg.MODEL.MIC.LOSS_WEIGHT,
         }
 
-    def view(self, images):
-        """What the student sees: (augmented and masked images, removed share)."""
+    def view(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the student sees of normalised images NxCxHxW (equation 4): (augmented, masked ones; removed share in [0, 1])."""
         return self.mask(self.augment(images) if self.augment else images)
 
-    def weigh(self, losses):
-        """Name and weight the student's losses on a view."""
-        return {f"{name}_mask": self.loss_weight * loss for name, loss in losses.items()}
-
-    def __call__(self, images, student_losses):
-        """Return (losses named `*_mask` and weighted, removed share).
+    def weigh(
+        self, losses: dict[str, torch.Tensor], suffix: str = "_mask", unweighted: Collection[str] = ()
+    ) -> dict[str, torch.Tensor]:
+        """Name and weight the student's losses on a view (equation 6).
 
         Args:
-            images: normalised target images, NxCxHxW.
-            student_losses: callable from the student's view of them to a dict of losses against the pseudo-labels.
+            losses: {name: scalar}.
+            suffix: what is added to every name.
+            unweighted: names of losses that keep their size.
         """
-        view, removed = self.view(images)
-        return self.weigh(student_losses(view)), removed
+        return {f"{name}{suffix}": loss if name in unweighted else self.loss_weight * loss for name, loss in losses.items()}

@@ -2,13 +2,14 @@
 
 from typing import Literal
 
+from detectron2.config import CfgNode
 from detectron2.config import CfgNode as CN
 
 from .ranges import Count, CountOrNone, Names, ShareBelowOne
 
 
-def add_backbone_config(cfg):
-    """Add them to a config, in place."""
+def add_backbone_config(cfg: CfgNode) -> None:
+    """Add these keys to a config, in place."""
     cfg.MODEL.VGG = CN()
     # Outputs of VGG16 without FPN: conv1 to conv5 (strides 1 to 16) and pool5 (stride 32).
     cfg.MODEL.VGG.OUT_FEATURES = ("conv5",)

@@ -1,12 +1,13 @@
-"""Keys of image classification: network, CDAN, MCC and the published classifier's oddity."""
+"""Keys of image classification: network, CDAN, MCC and image sizes."""
 
+from detectron2.config import CfgNode
 from detectron2.config import CfgNode as CN
 
 from .ranges import Count, NonNegative, Positive
 
 
-def add_classification_config(cfg):
-    """Add them to a config that has MODEL.MIC with its REFERENCE, in place."""
+def add_classification_config(cfg: CfgNode) -> None:
+    """Add these keys to a config that has MODEL.MIC, in place."""
     cfg.MODEL.CLASSIFIER = CN()
     # Number of classes.
     cfg.MODEL.CLASSIFIER.NUM_CLASSES = 12
@@ -29,9 +30,6 @@ def add_classification_config(cfg):
     # Divides their logits (2 for ViT-B/16, 3 for ResNet-101).
     cfg.MODEL.MIC.MCC.TEMPERATURE = 2.0
 
-    # Weight pseudo-labels in SAM's ascent only; in the descent all count fully.
-    cfg.MODEL.MIC.REFERENCE.WEIGHT_IN_ASCENT_ONLY = False
-
     cfg.INPUT.CLASSIFICATION = CN()
     # Side in pixels of the square that images are squeezed into.
     cfg.INPUT.CLASSIFICATION.RESIZE = 256
@@ -39,13 +37,6 @@ def add_classification_config(cfg):
     cfg.INPUT.CLASSIFICATION.CROP = 224
     # In training, crop a random region of random ratio instead of the middle.
     cfg.INPUT.CLASSIFICATION.RANDOM_RESIZED_CROP = False
-
-    # Distance of sharpness-aware minimisation (SDAT has 0.02); 0 is off.
-    cfg.SOLVER.SAM_RHO = 0.0
-    # With SOLVER.LR_SCHEDULER_NAME InverseDecayLR the rate is BASE_LR * (1 + GAMMA * iteration) ** -POWER.
-    cfg.SOLVER.INVERSE_LR_GAMMA = 0.001
-    # See INVERSE_LR_GAMMA.
-    cfg.SOLVER.INVERSE_LR_POWER = 0.75
 
 
 RANGES = {
@@ -58,7 +49,4 @@ RANGES = {
     "MODEL.MIC.MCC.TEMPERATURE": Positive,
     "INPUT.CLASSIFICATION.RESIZE": Count,
     "INPUT.CLASSIFICATION.CROP": Count,
-    "SOLVER.SAM_RHO": NonNegative,
-    "SOLVER.INVERSE_LR_GAMMA": NonNegative,
-    "SOLVER.INVERSE_LR_POWER": NonNegative,
 }

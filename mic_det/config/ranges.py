@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 def that(holds: Callable[[Any], bool], words: str) -> AfterValidator:
     """A condition on a value of the right type; `words` say what is allowed, beginning with "must"."""
 
-    def check(value):
+    def check(value: Any) -> Any:
         if not holds(value):
             raise PydanticCustomError("range", words)
         return value

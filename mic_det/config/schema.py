@@ -9,11 +9,12 @@ from typing_extensions import TypedDict
 
 from mic_det.validation import faults_of
 
-from . import backbone, classification, common, detection, segmentation, stock
+from . import backbone, classification, common, data, detection, log, method, segmentation, solver, stock
 from .loading import known_keys, value_of
 from .ranges import Flag, Number, Text, Whole
 
-RANGES = stock.RANGES | backbone.RANGES | classification.RANGES | detection.RANGES | segmentation.RANGES | common.RANGES
+DECLARING = (stock, method, detection, segmentation, classification, backbone, data, solver, log)
+RANGES: dict[str, Any] = {key: kind for module in DECLARING for key, kind in module.RANGES.items()}
 BY_DEFAULT = {bool: Flag, int: Whole, float: Number, str: Text, tuple: tuple, list: tuple}
 
 

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from detectron2.config import CfgNode
 from detectron2.config import CfgNode as CN
 
 from .ranges import (
@@ -18,16 +19,15 @@ from .ranges import (
 )
 
 
-def add_segmentation_config(cfg):
-    """Add them to a config that has MODEL.MIC with its MASK and REFERENCE, in place."""
+def add_segmentation_config(cfg: CfgNode) -> None:
+    """Add these keys to a config that has MODEL.MIC with its MASK, in place."""
     add_network_config(cfg)
     add_adaptation_config(cfg)
-    add_reference_config(cfg)
     add_data_config(cfg)
-    cfg.register_renamed_key("MODEL.MIC.REFERENCE.TEACHER_BATCH_STATISTICS", "MODEL.MIC.TEACHER.BATCH_STATISTICS")
 
 
-def add_network_config(cfg):
+def add_network_config(cfg: CfgNode) -> None:
+    """Encoder-decoders, HRDA and the language decoder."""
     # How DAFormerHead joins its levels: sepaspp, aspp, conv1 (no context), isa or sepaspp_f4.
     cfg.MODEL.SEM_SEG_HEAD.FUSION = "sepaspp"
     # Dilations of DeepLab's branches: (6, 12) for V2 in domain adaptation, (1, 12, 24, 36) for V3+.
@@ -60,14 +60,13 @@ def add_network_config(cfg):
     cfg.MODEL.LANGUAGE_HEAD.TEMPERATURE = 0.07
 
 
-def add_adaptation_config(cfg):
+def add_adaptation_config(cfg: CfgNode) -> None:
+    """What of the method only segmentation has."""
     # Back-propagate source, mixed and masked losses one after the other: same gradients, least memory.
     cfg.MODEL.MIC.SEQUENTIAL_BACKWARD = False
 
     # Which images are masked: target, source, both, the first halves of both, the mixed ones, or source_and_mixed (LC-MSM).
     cfg.MODEL.MIC.MASK.IMAGES = "target"
-    # Apply AUGMENT to the images that are masked. ClassMix images always get it, masked or not.
-    cfg.MODEL.MIC.MASK.AUGMENT = True
     # Alpha of a second teacher for masked images, 0 being the student itself; negative shares the teacher.
     cfg.MODEL.MIC.MASK.TEACHER_ALPHA = -1.0
     # Pseudo-label threshold of masked images, 0 giving weight 1; negative takes PSEUDO_LABELS.THRESHOLD.
@@ -98,38 +97,14 @@ def add_adaptation_config(cfg):
     cfg.MODEL.MIC.ENTROPY.WEIGHT = 0.0
 
 
-def add_reference_config(cfg):
-    # Colour jitter with the meaning of kornia 0.5.8: additive brightness, contrast about 0, twice the hue.
-    cfg.MODEL.MIC.REFERENCE.KORNIA_JITTER = False
-    # Jitter and blur are decided once for all images of a batch instead of image by image.
-    cfg.MODEL.MIC.REFERENCE.BATCH_AUGMENTATION = False
-    # Masked mixed images start from the augmented ones and are augmented once more.
-    cfg.MODEL.MIC.REFERENCE.MASK_AUGMENTED_MIX = False
-    # Ignored pixels count in the mean of the cross-entropy.
-    cfg.MODEL.MIC.REFERENCE.MEAN_OVER_IGNORED = False
-    # One pseudo-label quality per batch instead of per image.
-    cfg.MODEL.MIC.REFERENCE.BATCH_QUALITY = False
-    # ClassMix chooses from the classes of the whole batch, void among them.
-    cfg.MODEL.MIC.REFERENCE.BATCH_CLASSES = False
-    # LOSS_WEIGHT leaves out HRDA's detail loss.
-    cfg.MODEL.MIC.REFERENCE.MASK_WEIGHT_WITHOUT_DETAIL = False
-    # HRDA's detail crop never reaches the bottom and right border.
-    cfg.MODEL.MIC.REFERENCE.HRDA_OFFSET_BELOW_LIMIT = False
-    # HRDA's crop corners are multiples of 8 whatever the stride, which misaligns DeepLabV2 by a cell.
-    cfg.MODEL.MIC.REFERENCE.HRDA_FIXED_DIVISOR = False
-    # HRDA's loss on the context is taken after weighting by the attention.
-    cfg.MODEL.MIC.REFERENCE.HRDA_ATTENDED_CONTEXT_LOSS = False
-    # The main optimizer steps the discriminator too.
-    cfg.MODEL.MIC.REFERENCE.DISCRIMINATOR_STEPPED_TWICE = False
-
-
-def add_data_config(cfg):
+def add_data_config(cfg: CfgNode) -> None:
+    """Sizes, Rare Class Sampling and inference."""
     cfg.INPUT.SEM_SEG = CN()
-    # (width, height) that source, target and test images are fitted into, keeping their ratio; () keeps their size.
+    # (width, height) that source images are fitted into, keeping their ratio; () keeps their size.
     cfg.INPUT.SEM_SEG.SOURCE_SIZE = (1280, 720)
-    # See SOURCE_SIZE.
+    # The same of target images.
     cfg.INPUT.SEM_SEG.TARGET_SIZE = (1024, 512)
-    # See SOURCE_SIZE.
+    # The same of test images.
     cfg.INPUT.SEM_SEG.TEST_SIZE = (1024, 512)
     # Pixels at the top, bottom, left and right of target images that pseudo-labels leave out; (30, 240, 30, 30) for Cityscapes.
     cfg.INPUT.SEM_SEG.TARGET_MARGINS = (0, 0, 0, 0)
@@ -145,11 +120,6 @@ def add_data_config(cfg):
     cfg.DATASETS.RARE_CLASSES.MIN_PIXELS = 3000
     # Crops are redrawn up to 10 times until they hold more than MIN_PIXELS times this of the class.
     cfg.DATASETS.RARE_CLASSES.MIN_CROP_RATIO = 0.5
-
-    # Factor on the learning rate of decoders (AdamW runs have 10).
-    cfg.SOLVER.HEAD_LR_FACTOR = 1.0
-    # Exponent of the learning rate's decay with SOLVER.LR_SCHEDULER_NAME WarmupPolyLR.
-    cfg.SOLVER.POLY_LR_POWER = 1.0
 
     cfg.TEST.SEM_SEG = CN()
     # (height, width) of inference windows in pixels of the network's input; () predicts the whole image.
@@ -192,8 +162,6 @@ RANGES = {
     "DATASETS.RARE_CLASSES.TEMPERATURE": Positive,
     "DATASETS.RARE_CLASSES.MIN_PIXELS": CountOrNone,
     "DATASETS.RARE_CLASSES.MIN_CROP_RATIO": NonNegative,
-    "SOLVER.HEAD_LR_FACTOR": NonNegative,
-    "SOLVER.POLY_LR_POWER": NonNegative,
     "TEST.SEM_SEG.WINDOW": SizeOrNone,
     "TEST.SEM_SEG.WINDOW_STRIDE": SizeOrNone,
     "TEST.SEM_SEG.WINDOW_BATCH": CountOrNone,

@@ -76,7 +76,7 @@ def lesson(cfg, model, batch, colours):
     was_training = model.training
     model.eval()  # a picture must not move the statistics of a teacher that collects its own
     logits = model.teacher_logits(model.teacher, images)
-    answer = student.predict(view, student.masked_head)[0].argmax(dim=0)
+    answer = student.predict(view, student.consistency_head)[0].argmax(dim=0)
     model.train(was_training)
     labels, weights, qualities = model.pseudo_labels(logits, model.valid_pixels(batch.target))
 

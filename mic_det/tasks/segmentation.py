@@ -1,25 +1,42 @@
 """Semantic segmentation."""
 
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from detectron2.config import CfgNode
+from detectron2.engine import HookBase
+from torch import nn
 
-from mic_det.checkpoint.export import PIXEL_PROBABILITIES, SCALE_ATTENTION
+from mic_det.adaptation import AdaptationBatch
+from mic_det.checkpoint.export import PIXEL_PROBABILITIES, SCALE_ATTENTION, Answers
 from mic_det.data import segmentation as data
 from mic_det.data.segmentation_mapper import SegmentationTestMapper
 from mic_det.evaluation.metrics import PIXELS
 from mic_det.evaluation.pixels import PixelEvaluator
 from mic_det.inference import predict_labels
 from mic_det.language import open_bank
+from mic_det.modeling.meta_arch.adapting import AdaptingModel
+from mic_det.modeling.meta_arch.passes import Pass
 from mic_det.reporting import report, segmentation_pictures
 from mic_det.reporting.segmentation_gallery import write_gallery
 
-from .base import Task
+from .base import Functions, Task
 from .watches import PixelLabelWatch
+
+if TYPE_CHECKING:
+    from mic_det.reporting.report import Section
 
 
 class SegmentationTask(Task):
+    """Classes of pixels, measured by intersection over union."""
+
     data = data
     pictures = segmentation_pictures
     metrics = PIXELS
@@ -32,43 +49,59 @@ class SegmentationTask(Task):
         }
     )
 
-    def pairs_images(self, cfg):
+    def pairs_images(self, cfg: CfgNode) -> bool:
         return cfg.MODEL.MIC.MIX.ENABLED
 
-    def test_mapper(self, cfg):
+    def test_mapper(self, cfg: CfgNode) -> SegmentationTestMapper:
         return SegmentationTestMapper(cfg)
 
-    def evaluator(self, cfg, dataset, folder=None):
+    def evaluator(self, cfg: CfgNode, dataset: str, folder: str | Path | None = None) -> PixelEvaluator:
         return PixelEvaluator(dataset, folder)
 
-    def gallery(self, cfg, model, path, source=None, truth=None, count=24):
+    def gallery(
+        self,
+        cfg: CfgNode,
+        model: AdaptingModel,
+        path: str | Path,
+        source: str | None = None,
+        truth: str | None = None,
+        count: int = 24,
+    ) -> list[str]:
         return write_gallery(cfg, model, path, source, truth, count)
 
-    def predict(self, cfg, model, source, output, min_score=0.5, flat=False):
+    def predict(
+        self,
+        cfg: CfgNode,
+        model: nn.Module,
+        source: str | Path,
+        output: str | Path,
+        min_score: float = 0.5,
+        flat: bool = False,
+    ) -> tuple[int, list[str]]:
         return predict_labels(cfg, model, source, output, flat)
 
-    def network_input(self, cfg, image):
+    def network_input(self, cfg: CfgNode, image: np.ndarray) -> torch.Tensor:
         return SegmentationTestMapper(cfg).prepare(image)["image"]
 
-    def answers(self, cfg):
+    def answers(self, cfg: CfgNode) -> Answers:
         return SCALE_ATTENTION if cfg.MODEL.HRDA.OUTPUT == "att" else PIXEL_PROBABILITIES
 
-    def input_sizes(self, cfg):
+    def input_sizes(self, cfg: CfgNode) -> dict[str, Any]:
         return {"fitted_into": cfg.INPUT.SEM_SEG.TEST_SIZE}
 
-    def sections(self, cfg, folder):
+    def sections(self, cfg: CfgNode, folder: str | Path) -> list[Section]:
         return report.confusion_sections(Path(folder), cfg.TEST.MODELS[0], cfg.DATASETS.TEST, "pixels")
 
-    def notes(self, cfg):
+    def notes(self, cfg: CfgNode) -> list[str]:
         """What the language decoder knows of the classes."""
         head = cfg.MODEL.LANGUAGE_HEAD
         bank = open_bank(head.TEXT_BANK, cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES) if head.ENABLED else None
         return [f"Language decoder: {bank}."] if bank is not None else []
 
-    def watches(self, cfg):
+    def watches(self, cfg: CfgNode) -> list[HookBase]:
         return [PixelLabelWatch(cfg.LOG.COLLAPSE_ITERS, cfg.LOG.LARGEST_SHARE, cfg.MODEL.MIC.BURN_IN)]
 
-    def conditions(self, cfg):
+    def conditions(self, cfg: CfgNode) -> list[str]:
         mic, semantic = cfg.MODEL.MIC, cfg.INPUT.SEM_SEG
         rare = f"temperature {cfg.DATASETS.RARE_CLASSES.TEMPERATURE:g}" if cfg.DATASETS.RARE_CLASSES.ENABLED else "off"
         sizes = [size or "their own size" for size in (semantic.SOURCE_SIZE, semantic.TARGET_SIZE, semantic.TEST_SIZE)]
@@ -80,29 +113,19 @@ class SegmentationTask(Task):
             f"{mic.MASK.BLOCK_SIZE} px, ratio {mic.MASK.RATIO:g}, loss weight {mic.LOSS_WEIGHT:g}.",
         ]
 
-    def step_parts(self, core, batch):
+    def step_parts(self, core: Any, batch: AdaptationBatch) -> Functions:
         images = core.student.preprocess_image(batch.target).tensor
-        source = core.student.preprocess_image(batch.source).tensor, core.student.labels(batch.source)
-        target = images, *core.pseudo_labels(core.teacher_logits(core.teacher, images))[:2]
-        parts = {
-            "teacher forward": lambda: core.teacher_logits(core.teacher, images),
-            "student source forward+backward": lambda: core.source_losses(*source),
-        }
-        if core.mixing is not None:
-            parts["student mixed forward+backward"] = lambda: core.mixed_losses(*target)
-        if core.masks_source:
-            parts["student masked source forward+backward"] = lambda: core.masked_losses(*source, None)
-        if core.masks_target or core.masks_mixed:
-            parts["student masked forward+backward"] = lambda: core.masked_losses(*target)
+        parts: Functions = {"teacher forward": partial(core.teacher_logits, core.teacher, images)}
+        for one in core.plan(batch):
+            parts[f"student {one.name} forward+backward"] = partial(core.losses_of, one)
         return parts
 
-    def step_extras(self, core, batch):
+    def step_extras(self, core: Any, batch: AdaptationBatch) -> Functions:
         images = core.student.preprocess_image(batch.target).tensor
-        source = core.student.preprocess_image(batch.source).tensor, core.student.labels(batch.source)
-        ones = torch.ones_like(source[1], dtype=torch.float32)
-        extras = {}
+        source = Pass("source", core.student.preprocess_image(batch.source).tensor, core.student.labels(batch.source))
+        extras: Functions = {}
         if core.mixing is not None:
-            extras["mix and jitter"] = lambda: core.augmented(core.mix(source, (images, source[1], ones)))
+            extras["mix and jitter"] = lambda: core.augmented(core.mixed(source, replace(source, images=images)))
         if core.consistency is not None:
-            extras["mask and jitter"] = lambda: core.consistency.view(images)
+            extras["mask and jitter"] = partial(core.consistency.view, images)
         return extras

@@ -2,6 +2,7 @@
 
 import logging
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 
 from detectron2.engine import HookBase
 
@@ -17,20 +18,26 @@ class PseudoLabelWatch(HookBase, ABC):
         nothing: how to say that in a sentence.
     """
 
-    value = None
-    vanished_at = 0.0
-    nothing = None
+    value: str
+    vanished_at: float = 0.0
+    nothing: str
 
-    def __init__(self, collapse_iters, burn_in):
+    def __init__(self, collapse_iters: int, burn_in: int) -> None:
+        """
+        Args:
+            collapse_iters: iterations without pseudo-labels after which it warns.
+            burn_in: iteration at which adaptation begins.
+        """
         self.collapse_iters = collapse_iters
         self.last_seen = burn_in
-        self.warned = set()
+        self.read_at = -1
+        self.warned: set[str] = set()
 
-    def before_train(self):
+    def before_train(self) -> None:
         self.last_seen = max(self.last_seen, self.trainer.start_iter)
         self.read_at = -1
 
-    def after_step(self):
+    def after_step(self) -> None:
         if self.value not in self.trainer.storage.histories():
             return
         latest = self.trainer.storage.latest()
@@ -50,10 +57,11 @@ class PseudoLabelWatch(HookBase, ABC):
         self.look_for_runaway({name: value for name, (value, _) in latest.items()})
 
     @abstractmethod
-    def look_for_runaway(self, means):
+    def look_for_runaway(self, means: Mapping[str, float]) -> None:
         """Warn when there is too much of something in {name: last logged mean}."""
 
-    def warn(self, kind, message):
+    def warn(self, kind: str, message: str) -> None:
+        """Log a message unless one of its kind stands there already."""
         if kind not in self.warned:
             self.warned.add(kind)
             logger.warning(message)
@@ -65,11 +73,11 @@ class PseudoBoxWatch(PseudoLabelWatch):
     value = "pseudo_boxes_per_image"
     nothing = "No pseudo box was found"
 
-    def __init__(self, collapse_iters, runaway_factor, burn_in):
+    def __init__(self, collapse_iters: int, runaway_factor: float, burn_in: int) -> None:
         super().__init__(collapse_iters, burn_in)
         self.runaway_factor = runaway_factor
 
-    def look_for_runaway(self, means):
+    def look_for_runaway(self, means: Mapping[str, float]) -> None:
         found, source = means[self.value], means["source_boxes_per_image"]
         if found > self.runaway_factor * source:
             self.warn(
@@ -87,13 +95,13 @@ class ClassShareWatch(PseudoLabelWatch):
     """
 
     vanished_at = 0.01
-    what = None
+    what: str
 
-    def __init__(self, collapse_iters, largest_share, burn_in):
+    def __init__(self, collapse_iters: int, largest_share: float, burn_in: int) -> None:
         super().__init__(collapse_iters, burn_in)
         self.largest_share = largest_share
 
-    def look_for_runaway(self, means):
+    def look_for_runaway(self, means: Mapping[str, float]) -> None:
         share = means["pseudo_largest_share"]
         if share > self.largest_share:
             self.warn(
@@ -104,12 +112,16 @@ class ClassShareWatch(PseudoLabelWatch):
 
 
 class PixelLabelWatch(ClassShareWatch):
+    """Of segmentation."""
+
     value = "pseudo_quality"
     nothing = "At most 1 % of the target's pixels were confident"
     what = "pixels"
 
 
 class ImageLabelWatch(ClassShareWatch):
+    """Of classification."""
+
     value = "pseudo_score"
     nothing = "The teacher gave its labels a probability of at most 1 %"
     what = "images"

@@ -4,22 +4,20 @@ from mic_det.adaptation import BlockMask, MaskedConsistency
 from mic_det.config import load_config
 
 
-def test_student_sees_the_masked_view_and_losses_are_named_and_weighted():
+def test_the_view_is_augmented_before_parts_are_removed():
     torch.manual_seed(0)
     images = torch.rand(2, 3, 32, 32) + 1
-    seen = []
-
-    def losses(view):
-        seen.append(view)
-        return {"loss_cls": view.sum()}
-
-    consistency = MaskedConsistency(BlockMask(8, 0.5), augment=lambda x: x * 2, loss_weight=0.25)
-    found, removed = consistency(images, losses)
-    assert set(found) == {"loss_cls_mask"}
-    torch.testing.assert_close(found["loss_cls_mask"], 0.25 * seen[0].sum())
-    kept = seen[0] != 0
-    assert torch.equal(seen[0][kept], (images * 2)[kept])
+    view, removed = MaskedConsistency(BlockMask(8, 0.5), augment=lambda x: x * 2).view(images)
+    kept = view != 0
+    assert torch.equal(view[kept], (images * 2)[kept]) and not kept.all()
     torch.testing.assert_close(removed, 1 - kept.float().mean())
+
+
+def test_losses_on_a_view_are_named_and_weighted():
+    losses = {"loss_cls": torch.tensor(2.0), "loss_box": torch.tensor(4.0)}
+    consistency = MaskedConsistency(BlockMask(8, 0.5), loss_weight=0.25)
+    assert consistency.weigh(losses) == {"loss_cls_mask": 0.5, "loss_box_mask": 1.0}
+    assert consistency.weigh(losses, "_source_mask", ("loss_box",)) == {"loss_cls_source_mask": 0.5, "loss_box_source_mask": 4.0}
 
 
 def test_augmentation_that_is_off_is_not_there():

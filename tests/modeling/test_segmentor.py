@@ -32,6 +32,11 @@ def build(cfg):
     return build_model(cfg).train()
 
 
+def plan(model, batch):
+    """{name: Pass} of a step."""
+    return {one.name: one for one in model.plan(batch)}
+
+
 def gradients(model, parts):
     model.zero_grad()
     losses = {}
@@ -90,6 +95,27 @@ def test_output_adaptation_works_with_and_without_masks(tiny_seg_cfg, batch, met
     assert any(name.startswith("discriminator") for name in found) == (method == "ADVERSARIAL")
 
 
+def test_the_plan_names_its_passes_in_order(tiny_seg_cfg, batch):
+    """LC-MSM's masks, after which the output adaptation comes with the source, as its discriminator's gradients are the last."""
+    lcmsm = (
+        "MODEL.LANGUAGE_HEAD.ENABLED",
+        True,
+        "MODEL.LANGUAGE_HEAD.TEXT_BANK",
+        "random",
+        "MODEL.MIC.MASK.IMAGES",
+        "source_and_mixed",
+    )
+    model = build(tiny_seg_cfg(*lcmsm))
+    passes = model.plan(batch)
+    assert [one.name for one in passes] == ["source", "masked source", "mixed", "masked"]
+    assert [one.decoder is model.student.language_head for one in passes] == [one.is_masked for one in passes]
+    model = build(tiny_seg_cfg(*lcmsm, "MODEL.MIC.ENTROPY.WEIGHT", 0.1))
+    passes = model.plan(batch)
+    assert [one.name for one in passes] == ["masked source", "mixed", "masked", "source"]
+    assert torch.equal(passes[-1].target, model.student.preprocess_image(batch.target).tensor)
+    assert [one.name for one in model.plan(AdaptationBatch(batch.source))] == ["source", "masked source"]
+
+
 def test_before_adaptation_only_the_source_is_learned(tiny_seg_cfg, batch):
     model = build(tiny_seg_cfg())
     assert set(model(AdaptationBatch(batch.source))) == {"loss_seg"}
@@ -100,9 +126,7 @@ def test_before_adaptation_only_the_source_is_learned(tiny_seg_cfg, batch):
 @pytest.mark.parametrize(("mode", "count", "weighted"), [("target", 2, 2), ("source", 2, 0), ("both", 4, 2), ("halves", 2, 1)])
 def test_masked_images_of_every_mode(tiny_seg_cfg, batch, mode, count, weighted):
     model = build(tiny_seg_cfg("MODEL.MIC.MASK.IMAGES", mode, "MODEL.MIC.MASK.RATIO", 0.0, "MODEL.MIC.MASK.AUGMENT", False))
-    seen = {}
-    model.masked_losses = lambda view, labels, weights, _: seen.update(view=view, labels=labels, weights=weights) or {}
-    model(batch)
+    seen = plan(model, batch)["masked source" if mode == "source" else "masked"]
     source, target = (model.student.preprocess_image(part).tensor for part in (batch.source, batch.target))
     expected = {
         "target": target,
@@ -110,15 +134,15 @@ def test_masked_images_of_every_mode(tiny_seg_cfg, batch, mode, count, weighted)
         "both": torch.cat([source, target]),
         "halves": torch.cat([source[:1], target[:1]]),
     }[mode]
-    assert len(seen["labels"]) == count
-    torch.testing.assert_close(seen["view"], expected)
+    assert len(seen.labels) == count
+    torch.testing.assert_close(seen.images, expected)
     truth = model.student.labels(batch.source)
     if mode == "source":
-        assert seen["weights"] is None and torch.equal(seen["labels"], truth)
+        assert seen.weights is None and torch.equal(seen.labels, truth)
     else:
         own = count - weighted
-        assert (seen["weights"][:own] == 1).all() and (seen["weights"][own:] < 1).all()
-        assert torch.equal(seen["labels"][:own], truth[:own])
+        assert (seen.weights[:own] == 1).all() and (seen.weights[own:] < 1).all()
+        assert torch.equal(seen.labels[:own], truth[:own])
 
 
 def test_masked_mixed_images_are_the_mix_itself(tiny_seg_cfg, batch):
@@ -135,27 +159,23 @@ def test_the_published_masked_mix_is_augmented_twice(tiny_seg_cfg, batch, publis
     switch = ("MODEL.MIC.REFERENCE.MASK_AUGMENTED_MIX", published)
     model = build(tiny_seg_cfg("MODEL.MIC.MASK.IMAGES", "source_and_mixed", "MODEL.MIC.MASK.RATIO", 0.0, *switch))
     model.augment = model.consistency.augment = lambda images: images + 1
-    mixed, seen = [], {}
-    model.mix = lambda source, target: mixed.append(target) or target
-    model.mixed_losses = lambda images, *_: seen.update(mixed=images) or {}
-    model.masked_losses = lambda view, labels, weights, suffix: seen.update({f"masked{suffix}": view}) or {}
-    model(batch)
-    torch.testing.assert_close(seen["mixed"], mixed[0][0] + 1)
-    torch.testing.assert_close(seen["masked"], mixed[0][0] + (2 if published else 1))
-    torch.testing.assert_close(seen["masked_source"], model.student.preprocess_image(batch.source).tensor + 1)
+    model.mixing = lambda source, target: target
+    seen = plan(model, batch)
+    source, target = (model.student.preprocess_image(part).tensor for part in (batch.source, batch.target))
+    torch.testing.assert_close(seen["mixed"].images, target + 1)
+    torch.testing.assert_close(seen["masked"].images, target + (2 if published else 1))
+    torch.testing.assert_close(seen["masked source"].images, source + 1)
 
 
 @pytest.mark.parametrize("mode", ["both", "halves"])
 def test_both_domains_are_masked_whatever_their_numbers(tiny_seg_cfg, mode):
     """Without ClassMix nothing is paired, and 3 source and 2 target images can be masked together."""
     model = build(tiny_seg_cfg("MODEL.MIC.MASK.IMAGES", mode, "MODEL.MIC.MIX.ENABLED", False, "MODEL.MIC.MASK.RATIO", 0.0))
-    seen = {}
-    model.masked_losses = lambda view, labels, weights, _: seen.update(labels=labels, weights=weights) or {}
     unequal = AdaptationBatch(samples(3, True, 0), samples(2, False, 1))
-    model(unequal)
+    seen = plan(model, unequal)["masked"]
     own = {"both": 3, "halves": 2}[mode]
-    assert len(seen["labels"]) == {"both": 5, "halves": 3}[mode] and (seen["weights"][:own] == 1).all()
-    assert torch.equal(seen["labels"][:own], model.student.labels(unequal.source)[:own])
+    assert len(seen.labels) == {"both": 5, "halves": 3}[mode] and (seen.weights[:own] == 1).all()
+    assert torch.equal(seen.labels[:own], model.student.labels(unequal.source)[:own])
 
 
 def test_masks_can_have_their_own_teacher_and_threshold(tiny_seg_cfg, batch):
@@ -167,12 +187,10 @@ def test_masks_can_have_their_own_teacher_and_threshold(tiny_seg_cfg, batch):
     own, student = model.mask_teacher.model.state_dict(), model.student.state_dict()
     assert all(torch.equal(own[name], student[name]) for name in own)
     assert not torch.equal(next(model.teacher.model.parameters()), next(model.student.parameters()))
-    seen = {}
-    model.masked_losses = lambda view, labels, weights, _: seen.update(labels=labels, weights=weights) or {}
-    model(batch)
+    seen = plan(model, batch)["masked"]
     model.student.eval()
     images = model.student.preprocess_image(batch.target).tensor
-    assert torch.equal(seen["labels"], model.student.predict(images).argmax(1)) and (seen["weights"] == 1).all()
+    assert torch.equal(seen.labels, model.student.predict(images).argmax(1)) and (seen.weights == 1).all()
 
 
 def test_margins_reach_mixed_and_masked_weights(tiny_seg_cfg, batch):
@@ -199,13 +217,13 @@ def test_the_quality_that_is_logged_knows_no_margins(tiny_seg_cfg, batch):
 
 def test_the_published_loss_weight_leaves_out_the_details(tiny_seg_cfg, batch):
     sane = build(tiny_seg_cfg(*HRDA, "MODEL.MIC.LOSS_WEIGHT", 0.5))
-    view, labels = sane.student.preprocess_image(batch.source).tensor, sane.student.labels(batch.source)
+    masked = plan(sane, batch)["masked"]
     published = copy.deepcopy(sane)
     published.detail_unweighted = True
     results = []
     for model in (sane, published):
         torch.manual_seed(0)
-        results.append(model.masked_losses(view, labels, None))
+        results.append(model.losses_of(masked))
     assert float(results[0]["loss_seg_mask"]) == pytest.approx(float(results[1]["loss_seg_mask"]))
     assert 2 * float(results[0]["loss_seg_detail_mask"]) == pytest.approx(float(results[1]["loss_seg_detail_mask"]))
 

@@ -1,11 +1,13 @@
 """The registered meta-architecture: an image classifier that adapts itself to unlabelled images."""
 
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
-from detectron2.config import configurable
+from detectron2.config import CfgNode, configurable
 from detectron2.modeling import META_ARCH_REGISTRY
+from torch import nn
 
 from mic_det.adaptation import (
     AdaptationBatch,
@@ -17,7 +19,7 @@ from mic_det.adaptation import (
     class_shares,
 )
 from mic_det.errors import user_errors
-from mic_det.modeling.meta_arch.adapting import AdaptingModel, build_student
+from mic_det.modeling.meta_arch.adapting import AdaptingModel, Losses, build_student
 from mic_det.modeling.meta_arch.image_classifier import ImageClassifier
 
 
@@ -46,29 +48,31 @@ class ClassifierStep:
 class MaskedConsistencyClassifier(AdaptingModel):
     """MIC for image classification (Hoyer et al., CVPR 2023) on CDAN, MCC and SDAT around an ImageClassifier.
 
-    The state dict holds `student.*`, `teacher.model.*` and, with CDAN, `alignment.*`. In training `forward` takes an
-    AdaptationBatch, or one of its `parts`, and returns losses; in evaluation it takes detectron2's list of dicts and returns
-    `inference_model`'s "scores".
+    The state dict holds `student.*`, `teacher.model.*` and, with CDAN, `alignment.*`. Evaluation returns "scores".
+
+    A step is a `plan`: the teacher's labels and the student's view, which sharpness-aware minimisation takes twice.
 
     Attributes:
         diagnostics: what the last step saw, as numbers or 0-dim tensors: mean probability of the pseudo-labels, share of the
             most frequent one, removed share, accuracy of the discriminator. The trainer averages and logs them.
     """
 
+    student: ImageClassifier
+
     @configurable
     def __init__(
         self,
-        student,
-        teacher,
-        pseudo_labels,
-        consistency=None,
-        alignment=None,
-        confusion_weight=0.0,
-        confusion_temperature=2.0,
-        weight_in_ascent_only=False,
-        burn_in=0,
-        inference="student",
-    ):
+        student: ImageClassifier,
+        teacher: EMATeacher,
+        pseudo_labels: ImagePseudoLabels,
+        consistency: MaskedConsistency | None = None,
+        alignment: ConditionalAlignment | None = None,
+        confusion_weight: float = 0.0,
+        confusion_temperature: float = 2.0,
+        weight_in_ascent_only: bool = False,
+        burn_in: int = 0,
+        inference: str = "student",
+    ) -> None:
         """
         Args:
             student: ImageClassifier that is trained.
@@ -93,7 +97,7 @@ class MaskedConsistencyClassifier(AdaptingModel):
         self.uses_pseudo_labels = consistency is not None
 
     @classmethod
-    def from_config(cls, cfg):
+    def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
         mic = cfg.MODEL.MIC
         student = build_student(cfg, ImageClassifier)
         with user_errors("MODEL.MIC"):
@@ -110,40 +114,26 @@ class MaskedConsistencyClassifier(AdaptingModel):
                 "inference": mic.INFERENCE,
             }
 
-    def trained_modules(self):
+    def trained_modules(self) -> list[nn.Module]:
         return [self.student] if self.alignment is None else [self.student, self.alignment]
 
-    def update_teacher(self, iteration, adapts=True):
+    def update_teacher(self, iteration: int, adapts: bool = True) -> None:
         super().update_teacher(iteration, adapts)
         if self.alignment is not None:
             self.reversal = self.alignment.reversal_strength(max(iteration - self.burn_in, 0))
 
-    def parts(self, batch):
-        return [self.prepare(batch)]
+    def parts(self, batch: AdaptationBatch) -> list[ClassifierStep]:
+        """The batch's plan."""
+        return [self.plan(batch)]
 
-    def ascent(self, part):
+    def ascent(self, part: ClassifierStep) -> ClassifierStep:
         """What `forward` takes in place of `part` while sharpness-aware minimisation looks for its direction."""
         return replace(part, ascends=True)
 
-    def prepare(self, batch):
-        """The ClassifierStep of an AdaptationBatch: the teacher has answered and the masks are drawn."""
-        self.diagnostics = {}
-        step = ClassifierStep(self.student.preprocess_image(batch.source), self.student.labels(batch.source))
-        if not batch.target:
-            return step
-        step.target = self.student.preprocess_image(batch.target)
-        if self.consistency is not None:
-            logits = self.teacher_logits(step.target)
-            step.pseudo_labels, step.weights = self.pseudo_labels(logits)
-            step.view, self.diagnostics["masked_fraction"] = self.consistency.view(step.target)
-            self.diagnostics["pseudo_score"] = logits.float().softmax(dim=1).amax(dim=1).mean()
-            self.diagnostics["pseudo_largest_share"] = class_shares(step.pseudo_labels, logits.shape[1]).max()
-        return step
-
-    def forward(self, inputs):
+    def forward(self, inputs: Any) -> Any:
         if not self.training:
             return self.network(self.inference_model)(inputs)
-        step = self.prepare(inputs) if isinstance(inputs, AdaptationBatch) else inputs
+        step = self.plan(inputs) if isinstance(inputs, AdaptationBatch) else inputs
         if step.target is None:
             return {"loss_cls": cross_entropy(self.student.predict(step.source), step.labels)}
         losses = self.joint_losses(step)
@@ -151,7 +141,34 @@ class MaskedConsistencyClassifier(AdaptingModel):
             losses.update(self.masked_losses(step))
         return losses
 
-    def joint_losses(self, step):
+    # The step -----------------------------------------------------------------------------------------------------
+
+    def plan(self, batch: AdaptationBatch) -> ClassifierStep:
+        """The inputs of a step: the teacher has answered and the masks are drawn."""
+        self.diagnostics = {}
+        step = ClassifierStep(self.student.preprocess_image(batch.source), self.student.labels(batch.source))
+        if not batch.target:
+            return step
+        step.target = self.student.preprocess_image(batch.target)
+        if self.consistency is not None:
+            # 2. The teacher labels the complete images.
+            logits = self.teacher_logits(step.target)
+            step.pseudo_labels, step.weights = self.pseudo_labels(logits)
+            self.diagnostics["pseudo_score"] = logits.float().softmax(dim=1).amax(dim=1).mean()
+            self.diagnostics["pseudo_largest_share"] = class_shares(step.pseudo_labels, logits.shape[1]).max()
+            # 3. The student sees them with parts removed.
+            step.view, self.diagnostics["masked_fraction"] = self.consistency.view(step.target)
+        return step
+
+    def masked_losses(self, step: ClassifierStep) -> Losses:
+        """Losses of the masked target images against the pseudo-labels of a plan that has them."""
+        assert self.consistency is not None
+        # 4. The student answers. 5. Its losses are weighted.
+        weights = step.weights if step.ascends or not self.weight_in_ascent_only else None
+        loss = cross_entropy(self.student.predict(step.view), step.pseudo_labels, weights)
+        return self.consistency.weigh({"loss_cls": loss})
+
+    def joint_losses(self, step: ClassifierStep) -> Losses:
         """Losses of both domains, which go through the network as one batch."""
         count = len(step.source)
         both = self.student.observe(torch.cat([step.source, step.target]))
@@ -164,17 +181,13 @@ class MaskedConsistencyClassifier(AdaptingModel):
             self.diagnostics["domain_accuracy"] = accuracy
         return losses
 
-    def masked_losses(self, step):
-        weighs = step.ascends or not self.weight_in_ascent_only
-        loss = cross_entropy(self.student.predict(step.view), step.pseudo_labels, step.weights if weighs else None)
-        return self.consistency.weigh({"loss_cls": loss})
-
     @torch.inference_mode()
-    def teacher_logits(self, images):
-        return self.teacher.model.predict(images)
+    def teacher_logits(self, images: torch.Tensor) -> torch.Tensor:
+        """What the teacher says of complete, normalised images NxCxHxW: NxK."""
+        return cast(ImageClassifier, self.teacher.model).predict(images)
 
 
-def cross_entropy(logits, labels, weights=None):
+def cross_entropy(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
     """Mean over N images of the cross-entropy, each times its weight."""
     losses = F.cross_entropy(logits.float(), labels, reduction="none")
     return losses.mean() if weights is None else (weights * losses).mean()

@@ -111,8 +111,8 @@ class EncoderDecoder(nn.Module):
         }
 
     @property
-    def masked_head(self):
-        """The decoder that sees masked images and, as the teacher's, labels the target."""
+    def consistency_head(self):
+        """The decoder that consistency is asked of: the teacher's labels complete images, the student's sees masked ones."""
         return self.sem_seg_head if self.language_head is None else self.language_head
 
     @property

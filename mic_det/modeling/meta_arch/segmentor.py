@@ -1,9 +1,10 @@
 """The registered meta-architecture: a segmentation network that adapts itself to unlabelled images."""
 
-from functools import partial
+from dataclasses import replace
+from typing import Any, cast
 
 import torch
-from detectron2.config import configurable
+from detectron2.config import CfgNode, configurable
 from detectron2.modeling import META_ARCH_REGISTRY
 
 from mic_det.adaptation import (
@@ -20,8 +21,9 @@ from mic_det.adaptation import (
 )
 from mic_det.errors import UserError, user_errors
 from mic_det.modeling.decode_head.base import resize
-from mic_det.modeling.meta_arch.adapting import AdaptingModel, build_student
-from mic_det.modeling.meta_arch.encoder_decoder import EncoderDecoder
+from mic_det.modeling.meta_arch.adapting import AdaptingModel, Losses, build_student
+from mic_det.modeling.meta_arch.encoder_decoder import EncoderDecoder, Observation
+from mic_det.modeling.meta_arch.passes import Pass
 
 # LC-MSM's text projection lies outside the network that its teacher averages: both use the student's.
 SHARED = ("language_head.text.",)
@@ -33,8 +35,9 @@ class MaskedConsistencySegmentor(AdaptingModel):
     """DACS / DAFormer / HRDA self-training with MIC (Hoyer et al., CVPR 2023), LC-MSM, AdvSeg or MinEnt around an EncoderDecoder.
 
     The state dict holds `student.*`, `teacher.model.*` and, where they are on, `feature_distance.*`, `discriminator.*` and
-    `mask_teacher.model.*`. In training `forward` takes an AdaptationBatch, or one of its `parts`, and returns losses; in
-    evaluation it takes detectron2's list of dicts and returns `inference_model`'s "sem_seg".
+    `mask_teacher.model.*`. Evaluation returns "sem_seg".
+
+    A step is a `plan`: the teacher's labels and the student's views, as a list of passes; `losses_of` is what one of them costs.
 
     Attributes:
         diagnostics: what the last step saw, as numbers or 0-dim tensors: quality of the pseudo-labels, their mean weight,
@@ -42,26 +45,28 @@ class MaskedConsistencySegmentor(AdaptingModel):
             them.
     """
 
+    student: EncoderDecoder
+
     @configurable
     def __init__(
         self,
-        student,
-        teacher,
-        pseudo_labels,
-        mixing=None,
-        augment=None,
-        consistency=None,
-        masked_images="target",
-        mask_teacher=None,
-        mask_pseudo_labels=None,
-        masks_augmented_mix=False,
-        detail_unweighted=False,
-        feature_distance=None,
-        discriminator=None,
-        entropy_weight=0.0,
-        sequential=False,
-        inference="student",
-    ):
+        student: EncoderDecoder,
+        teacher: EMATeacher,
+        pseudo_labels: PixelPseudoLabels,
+        mixing: ClassMix | None = None,
+        augment: PhotometricAugmentation | None = None,
+        consistency: MaskedConsistency | None = None,
+        masked_images: str = "target",
+        mask_teacher: EMATeacher | None = None,
+        mask_pseudo_labels: PixelPseudoLabels | None = None,
+        masks_augmented_mix: bool = False,
+        detail_unweighted: bool = False,
+        feature_distance: FeatureDistance | None = None,
+        discriminator: OutputDiscriminator | None = None,
+        entropy_weight: float = 0.0,
+        sequential: bool = False,
+        inference: str = "student",
+    ) -> None:
         """
         Args:
             student: EncoderDecoder that is trained.
@@ -81,6 +86,9 @@ class MaskedConsistencySegmentor(AdaptingModel):
             entropy_weight: factor on the entropy of target predictions; 0 turns it off.
             sequential: `parts` divides a step into one part per pass, so that one graph is in memory at a time.
             inference: "teacher" or "student", which of them predicts in evaluation mode.
+
+        Raises:
+            UserError: when the masked images are unknown, or need mixed images or labels that are not there.
         """
         super().__init__(student, teacher, inference)
         if masked_images not in MASKED_IMAGES:
@@ -113,7 +121,7 @@ class MaskedConsistencySegmentor(AdaptingModel):
         self.has_idle_parts = discriminator is not None or (student.language_head is not None and not self.masks_source)
 
     @classmethod
-    def from_config(cls, cfg):
+    def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
         mic, reference = cfg.MODEL.MIC, cfg.MODEL.MIC.REFERENCE
         student = build_student(cfg, EncoderDecoder)
         augment, masks = PhotometricAugmentation(cfg), mic.LOSS_WEIGHT > 0
@@ -140,140 +148,138 @@ class MaskedConsistencySegmentor(AdaptingModel):
                 "inference": mic.INFERENCE,
             }
 
-    def start_from_student(self):
+    def start_from_student(self) -> None:
         super().start_from_student()
         if self.feature_distance is not None:
             self.feature_distance.start_from(self.student.backbone)
 
-    def teachers(self):
+    def teachers(self) -> list[EMATeacher]:
         return [teacher for teacher in (self.teacher, self.mask_teacher) if teacher is not None]
 
-    def parts(self, batch):
-        """The batch, or its passes when `sequential`."""
-        return [[function] for function in self.passes(batch)] if self.sequential else [batch]
+    def parts(self, batch: AdaptationBatch) -> list[Any]:
+        """The batch, or its passes, each a plan of its own, when `sequential`."""
+        return [[one] for one in self.plan(batch)] if self.sequential else [batch]
 
-    def forward(self, inputs):
+    def forward(self, inputs: Any) -> Any:
         if not self.training:
             return self.network(self.inference_model)(inputs)
-        passes = self.passes(inputs) if isinstance(inputs, AdaptationBatch) else inputs
-        losses = {}
-        for losses_of_pass in passes:
-            losses.update(losses_of_pass())
+        losses: Losses = {}
+        for one in self.plan(inputs) if isinstance(inputs, AdaptationBatch) else inputs:
+            losses.update(self.losses_of(one))
         return losses
 
-    def passes(self, batch):
-        """The student's passes of a step, as functions that return losses; the teacher's answers are already in them."""
-        self.diagnostics = {}
-        source = self.student.preprocess_image(batch.source).tensor, self.student.labels(batch.source)
-        if not batch.target:
-            return [partial(self.source_losses, *source), *self.masked_source_pass(source)]
-        images = self.student.preprocess_image(batch.target).tensor
-        labelled = self.labelled_passes(source, images, self.valid_pixels(batch.target))
-        if self.discriminator is None and self.entropy_weight == 0:
-            return [partial(self.source_losses, *source), *labelled]
-        # The discriminator's pass comes last: with DDP, gradients are reduced after the last one.
-        return [*labelled, partial(self.output_losses, *source, images)]
+    # The step -----------------------------------------------------------------------------------------------------
 
-    def labelled_passes(self, source, images, valid):
-        """The mixed and the masked passes, where they are on; the teacher is asked only when one of them needs it."""
-        passes, target, mixed = self.masked_source_pass(source), None, None
+    def plan(self, batch: AdaptationBatch) -> list[Pass]:
+        """The student's passes of a step: the teacher has answered, and all that is random in images is drawn."""
+        self.diagnostics = {}
+        source = Pass("source", self.student.preprocess_image(batch.source).tensor, self.student.labels(batch.source))
+        passes = [source]
+        if self.masks_source:
+            passes.append(self.masked(source, "masked source", "_source_mask" if self.masks_mixed else "_mask"))
+        if not batch.target:
+            return passes
+        images = self.student.preprocess_image(batch.target).tensor
         if self.uses_pseudo_labels:
-            logits = self.teacher_logits(self.teacher, images)
-            labels, weights, qualities = self.pseudo_labels(logits, valid)
-            target = images, labels, weights
-            self.diagnostics["pseudo_quality"], self.diagnostics["pseudo_weight"] = qualities.mean(), weights.mean()
-            self.diagnostics["pseudo_largest_share"] = class_shares(labels, logits.shape[1]).max()
+            passes += self.target_passes(source, images, self.valid_pixels(batch.target))
+        if self.discriminator is None and self.entropy_weight == 0:
+            return passes
+        # The discriminator's pass comes last: with DDP, gradients are reduced after the last one.
+        return [*passes[1:], replace(source, target=images)]
+
+    def target_passes(self, source: Pass, images: torch.Tensor, valid: torch.Tensor | None) -> list[Pass]:
+        """The passes that learn from the teacher's labels of target images."""
+        # 2. The teacher labels the complete images.
+        logits = self.teacher_logits(self.teacher, images)
+        labels, weights, qualities = self.pseudo_labels(logits, valid)
+        self.diagnostics["pseudo_quality"], self.diagnostics["pseudo_weight"] = qualities.mean(), weights.mean()
+        self.diagnostics["pseudo_largest_share"] = class_shares(labels, logits.shape[1]).max()
+        target = Pass("target", images, labels, weights)
+        passes: list[Pass] = []
+        # 3. The student sees them mixed with source classes and, with parts removed, as they are or mixed.
         if self.mixing is not None:
-            mixed = self.mix(source, target)
+            mixed = self.mixed(source, target)
             augmented = self.augmented(mixed)
-            passes.append(partial(self.mixed_losses, *augmented))
-            mixed = augmented if self.masks_augmented_mix else mixed
-        if self.masks_mixed:
-            passes.append(self.masked_pass(*mixed))
+            passes.append(augmented)
+            if self.masks_mixed:
+                passes.append(self.masked(augmented if self.masks_augmented_mix else mixed))
         if self.masks_target:
-            passes.append(self.masked_pass(*self.masked_target(source, self.relabel(target, valid))))
+            passes.append(self.masked(self.with_source(self.relabelled(target, valid), source)))
         return passes
 
-    # The passes ---------------------------------------------------------------------------------------------------
-
-    def source_losses(self, images, labels):
-        """Cross-entropy and, when on, feature distance on labelled images."""
-        return self.supervise(self.student.observe(images), images, labels)
-
-    def supervise(self, observation, images, labels):
-        losses = self.student.losses(observation, labels)
-        if self.feature_distance is not None:
+    def losses_of(self, one: Pass) -> Losses:
+        """What a pass costs, {name: weighted scalar}."""
+        # 4. The student answers.
+        seen = self.student.observe(one.images, one.decoder)
+        target = None if one.target is None else self.student.observe(one.target)
+        # 5. Its answer is compared with the labels, and the losses are weighted.
+        losses = self.student.losses(seen, one.labels, one.weights)
+        if one.is_masked:
+            assert self.consistency is not None
+            return self.consistency.weigh(losses, one.suffix, ("loss_seg_detail",) if self.detail_unweighted else ())
+        if one.name == "source" and self.feature_distance is not None:
             with torch.no_grad():
-                reference = self.student.context_features(self.feature_distance.backbone, images)
-            losses["loss_feature_distance"] = self.feature_distance(observation.features, reference, labels)
-        return losses
+                features = self.student.context_features(self.feature_distance.backbone, one.images)
+            losses["loss_feature_distance"] = self.feature_distance(seen.features, features, one.labels)
+        if target is not None:
+            losses.update(self.output_losses(seen, target, one.images.shape[-2:]))
+        return {f"{name}{one.suffix}": loss for name, loss in losses.items()}
 
-    def mix(self, source, target):
-        """ClassMix of labelled and pseudo-labelled images: (images, labels, weights)."""
-        return self.mixing((*source, torch.ones_like(target[2])), target)
+    # Images and their labels --------------------------------------------------------------------------------------
 
-    def augmented(self, mixed):
-        """Mixed (images, labels, weights) after colour jitter and blur."""
-        images, labels, weights = mixed
-        return self.augment(images) if self.augment is not None else images, labels, weights
+    def masked(self, complete: Pass, name: str = "masked", suffix: str = "_mask") -> Pass:
+        """The same with parts removed, for the decoder that consistency is asked of."""
+        assert self.consistency is not None
+        view, self.diagnostics["masked_fraction"] = self.consistency.view(complete.images)
+        decoder = self.student.consistency_head
+        return replace(complete, name=name, images=view, decoder=decoder, suffix=suffix, is_masked=True)
 
-    def mixed_losses(self, images, labels, weights):
-        losses = self.student.losses(self.student.observe(images), labels, weights)
-        return {f"{name}_mix": loss for name, loss in losses.items()}
+    def mixed(self, source: Pass, target: Pass) -> Pass:
+        """Target images with pasted source classes."""
+        assert self.mixing is not None
+        return Pass("mixed", *self.mixing(source.content, target.content), suffix="_mix")
 
-    def masked_source_pass(self, source):
-        """A list of the pass on masked source images, or an empty one."""
-        return [self.masked_pass(*source, suffix="_source" if self.masks_mixed else "")] if self.masks_source else []
+    def augmented(self, mixed: Pass) -> Pass:
+        """The same after colour jitter and blur."""
+        return mixed if self.augment is None else replace(mixed, images=self.augment(mixed.images))
 
-    def masked_target(self, source, target):
-        """The (images, labels, weights) to mask: the target's, together with the source's where that is configured."""
+    def with_source(self, target: Pass, source: Pass) -> Pass:
+        """The images to mask: the target's, after the source's where that is configured."""
         if self.masked_images == "target":
             return target
-        labelled = (*source, torch.ones_like(source[1], dtype=torch.float32))
         if self.masked_images == "halves":
-            labelled, target = ([part[: (len(part) + 1) // 2] for part in domain] for domain in (labelled, target))
-        return [torch.cat(pair) for pair in zip(labelled, target, strict=True)]
+            source, target = source.first_half(), target.first_half()
+        return source.joined(target)
 
-    def masked_pass(self, images, labels, weights=None, suffix=""):
-        view, self.diagnostics["masked_fraction"] = self.consistency.view(images)
-        return partial(self.masked_losses, view, labels, weights, suffix)
+    def relabelled(self, target: Pass, valid: torch.Tensor | None) -> Pass:
+        """The target as the masked pass takes it: the same, unless masks have their own teacher or threshold."""
+        if self.mask_teacher is None and self.mask_pseudo_labels is None:
+            return target
+        logits = self.teacher_logits(self.mask_teacher or self.teacher, target.images)
+        labels, weights, _ = (self.mask_pseudo_labels or self.pseudo_labels)(logits, valid)
+        return replace(target, labels=labels, weights=weights)
 
-    def masked_losses(self, view, labels, weights, suffix=""):
-        losses = self.student.losses(self.student.observe(view, self.student.masked_head), labels, weights)
-        losses = {f"{name}{suffix}": loss for name, loss in losses.items()}
-        weighted = self.consistency.weigh(losses)
-        if self.detail_unweighted and f"loss_seg_detail{suffix}" in losses:
-            weighted[f"loss_seg_detail{suffix}_mask"] = losses[f"loss_seg_detail{suffix}"]
-        return weighted
+    def valid_pixels(self, samples: list[dict]) -> torch.Tensor | None:
+        """Bool NxHxW from the samples' "valid" masks (HxW), or None where the dataset has no margins."""
+        if "valid" not in samples[0]:
+            return None
+        return torch.stack([sample["valid"].to(self.device, non_blocking=True) for sample in samples])
 
-    def output_losses(self, images, labels, target_images):
-        """Source losses, and the adaptation of target predictions: adversarial, by entropy, or both."""
-        source, target = self.student.observe(images), self.student.observe(target_images)
-        losses = self.supervise(source, images, labels)
-        size = [round(self.student.context_scale * side) for side in images.shape[-2:]]
-        source_logits, target_logits = resize(source.logits, size), resize(target.logits, size)
+    # Networks and losses ------------------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def teacher_logits(self, teacher: EMATeacher, images: torch.Tensor) -> torch.Tensor:
+        """What a teacher says of complete, normalised images NxCxHxW: NxKxHxW."""
+        network = cast(EncoderDecoder, teacher.model)
+        return network.predict(images, network.consistency_head)
+
+    def output_losses(self, source: Observation, target: Observation, size: torch.Size) -> Losses:
+        """What adapts the target's output: adversarial, by entropy, or both. `size` is the images' (height, width)."""
+        losses: Losses = {}
+        scaled = [round(self.student.context_scale * side) for side in size]
+        source_logits, target_logits = resize(source.logits, scaled), resize(target.logits, scaled)
         if self.discriminator is not None:
             losses.update(self.discriminator(source_logits, target_logits))
         if self.entropy_weight > 0:
             losses["loss_entropy"] = self.entropy_weight * mean_entropy(target_logits)
         return losses
-
-    # The teacher --------------------------------------------------------------------------------------------------
-
-    @torch.inference_mode()
-    def teacher_logits(self, teacher, images):
-        return teacher.model.predict(images, teacher.model.masked_head)
-
-    def relabel(self, target, valid):
-        """The target (images, labels, weights) of the masked pass: the same, unless masks have their own teacher or threshold."""
-        if self.mask_teacher is None and self.mask_pseudo_labels is None:
-            return target
-        logits = self.teacher_logits(self.mask_teacher or self.teacher, target[0])
-        labels, weights, _ = (self.mask_pseudo_labels or self.pseudo_labels)(logits, valid)
-        return target[0], labels, weights
-
-    def valid_pixels(self, samples):
-        """Bool NxHxW from the samples' "valid" masks (HxW), or None where the dataset has no margins."""
-        if "valid" not in samples[0]:
-            return None
-        return torch.stack([sample["valid"].to(self.device, non_blocking=True) for sample in samples])
