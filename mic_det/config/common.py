@@ -107,6 +107,10 @@ def add_mic_config(cfg):
     cfg.LOG.RUNAWAY_FACTOR = 3.0
     # Warn when a larger share of the target's pixels gets the same class.
     cfg.LOG.LARGEST_SHARE = 0.9
+    # Also log to Weights & Biases, to the project of this name; empty is off.
+    cfg.LOG.WANDB = ""
+    # Also log to MLflow, to the experiment of this name; empty is off.
+    cfg.LOG.MLFLOW = ""
     return cfg
 
 
@@ -157,4 +161,6 @@ RANGES = {
     "LOG.COLLAPSE_ITERS": Count,
     "LOG.RUNAWAY_FACTOR": Positive,
     "LOG.LARGEST_SHARE": Share,
+    "LOG.WANDB": Text,
+    "LOG.MLFLOW": Text,
 }

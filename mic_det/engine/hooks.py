@@ -16,6 +16,7 @@ from detectron2.utils.events import JSONWriter, TensorboardXWriter
 from mic_det.checkpoint import files
 from mic_det.engine import records
 from mic_det.engine.progress import ProgressLine
+from mic_det.engine.trackers import build_trackers
 from mic_det.errors import UserError
 from mic_det.evaluation import evaluate
 from mic_det.reporting.run_report import write_run_report
@@ -52,7 +53,7 @@ def is_due(trainer: "AdaptationTrainer", period: int) -> bool:
 
 
 class Logging(HookBase):
-    """Reads the meters every `period` iterations and writes the log line, metrics.json and TensorBoard."""
+    """Reads the meters every `period` iterations and writes the log line, metrics.json, TensorBoard and the trackers."""
 
     def __init__(self, period: int) -> None:
         self.period = period
@@ -66,6 +67,7 @@ class Logging(HookBase):
                 ProgressLine(start, self.trainer.max_iter, self.trainer.task.progress),
                 JSONWriter(str(Path(folder) / "metrics.json")),
                 TensorboardXWriter(folder, purge_step=start or None),
+                *build_trackers(self.trainer.cfg),
             ]
 
     def after_step(self) -> None:

@@ -19,9 +19,11 @@ from detectron2.utils.events import EventStorage
 from mic_det.adaptation import AdaptationBatch
 from mic_det.checkpoint import files
 from mic_det.checkpoint.weights import load_exactly, load_weights
+from mic_det.config import load_config
 from mic_det.data.build import build_stream, check_batches
 from mic_det.data.stream import Stream, seeded
 from mic_det.engine import burn_in
+from mic_det.engine.agreement import warn_of_other_settings
 from mic_det.engine.checks import check_config
 from mic_det.engine.hooks import build_hooks
 from mic_det.engine.meters import Meters
@@ -35,6 +37,7 @@ from mic_det.engine.optimizer import (
 )
 from mic_det.engine.setup import fit_to_machine
 from mic_det.engine.sharpness import build_sharpness
+from mic_det.engine.trackers import check_trackers
 from mic_det.errors import UserError
 from mic_det.evaluation import check_evaluation
 from mic_det.tasks import task_of
@@ -61,12 +64,15 @@ class AdaptationTrainer(TrainerBase):
 
     def __init__(self, cfg: CfgNode, download: bool = False) -> None:
         super().__init__()
+        cfg = load_config(cfg)
         check_config(cfg)
+        check_trackers(cfg)
         self.cfg = cfg = fit_to_machine(cfg)
         self.task = task_of(cfg)
         self.task.check_datasets(cfg)
         check_evaluation(self.task, cfg)
         check_batches(cfg, self.task.smallest_batch, self.task.pairs_images(cfg))
+        warn_of_other_settings(cfg, cfg.MODEL.WEIGHTS)
         with seeded(cfg.SEED):
             self.core = build_model(cfg)
         if "feature_distance" in load_weights(self.core, cfg.MODEL.WEIGHTS, download, cfg.MODEL.WEIGHTS_PARTIAL):
