@@ -13,7 +13,12 @@ from mic_det.errors import UserError
 from mic_det.outputs import write_atomically, write_text
 
 WEIGHTS, CONFIG, LABELS, CARD = "model.safetensors", "config.yaml", "labels.txt", "README.md"
-PIPELINES = {"detection": "object-detection", "segmentation": "image-segmentation", "classification": "image-classification"}
+# {meta-architecture: (task, the Hub's name of it)}
+PIPELINES = {
+    "MaskedConsistencyDetector": ("detection", "object-detection"),
+    "MaskedConsistencySegmentor": ("segmentation", "image-segmentation"),
+    "MaskedConsistencyClassifier": ("classification", "image-classification"),
+}
 LANGUAGE = "language_head."
 
 
@@ -33,14 +38,12 @@ def save_hub(
     cfg: CfgNode,
     network: nn.Module,
     classes: Sequence[str],
-    task: str,
     results: Sequence[dict[str, Any]] = (),
 ) -> None:
     """Write a folder that `mic_det.load` reads and `huggingface_hub` can upload: weights, config, labels and a model card.
 
     Args:
         network: the plain network to publish.
-        task: detection, segmentation or classification.
         results: entries of evaluation.json for the card.
 
     Raises:
@@ -54,7 +57,7 @@ def save_hub(
     save_safetensors(network, folder / WEIGHTS)
     write_text(folder / CONFIG, self_contained(cfg).dump())
     write_text(folder / LABELS, "".join(f"{name}\n" for name in classes))
-    write_text(folder / CARD, model_card(cfg, classes, task, results))
+    write_text(folder / CARD, model_card(cfg, classes, results))
 
 
 def self_contained(cfg: CfgNode) -> CfgNode:
@@ -69,11 +72,12 @@ def self_contained(cfg: CfgNode) -> CfgNode:
     return cfg
 
 
-def model_card(cfg: CfgNode, classes: Sequence[str], task: str, results: Sequence[dict[str, Any]]) -> str:
+def model_card(cfg: CfgNode, classes: Sequence[str], results: Sequence[dict[str, Any]]) -> str:
     """The README.md of a published model: what it is, how to use it, and what was measured. The licence is the user's to add."""
+    task, pipeline = PIPELINES[cfg.MODEL.META_ARCHITECTURE]
     target = ", ".join(Path(name).name for name in cfg.DATASETS.TARGET) or "none"
     lines = [
-        *("---", "library_name: mic-det", f"pipeline_tag: {PIPELINES[task]}", "tags: [domain-adaptation, detectron2]", "---", ""),
+        *("---", "library_name: mic-det", f"pipeline_tag: {pipeline}", "tags: [domain-adaptation, detectron2]", "---", ""),
         *(f"# {cfg.MODEL.MIC.STUDENT}, adapted with mic-det", ""),
         *(f"- Task: {task}", f"- Classes: {', '.join(classes)}", f"- Labelled source: {', '.join(cfg.DATASETS.TRAIN)}"),
         *(f"- Unlabelled target: {target}", f"- Iterations: {cfg.SOLVER.MAX_ITER}, seed {cfg.SEED}"),

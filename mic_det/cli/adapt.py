@@ -15,9 +15,7 @@ Example:
 
 @click.command("adapt", epilog=EXAMPLES, context_settings=TRAILING)
 @path_option("--weights", required=True, words="Checkpoint of the trained detector, detectron2's or mic-det's.")
-@click.option(
-    "--config", "--config-file", "config", required=True, help="The config that it was trained with, e.g. detectron2's."
-)
+@click.option("--config", "--config-file", "config", required=True, help="Its config, e.g. detectron2's.")
 @click.option("--target", required=True, help="Folder of unlabelled images; or a COCO JSON or registered data set.")
 @click.option("--source", help="COCO JSON or registered data set with labels, as the detector was trained with.")
 @path_option("--source-images", words="Folder of the source's images; default: the JSON's own, or its parent.")

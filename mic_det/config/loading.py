@@ -61,6 +61,14 @@ def load_config(config: str | Path | CN | None = None, overrides: Iterable[Any] 
     return cfg
 
 
+def complete(cfg: CN) -> CN:
+    """`load_config` of a config object: a copy with every key of mic-det's, frozen where it was."""
+    result = load_config(cfg)
+    if cfg.is_frozen():
+        result.freeze()
+    return result
+
+
 def with_defaults(cfg: CN) -> CN:
     """A copy of a config object, not frozen, with the default of every key that it lacks; detectron2's has none of mic-det's."""
     result = cfg.clone()

@@ -19,7 +19,7 @@ from detectron2.utils.events import EventStorage
 from mic_det.adaptation import AdaptationBatch
 from mic_det.checkpoint import files
 from mic_det.checkpoint.weights import load_exactly, load_weights
-from mic_det.config import load_config
+from mic_det.config import complete
 from mic_det.data.build import build_stream, check_batches
 from mic_det.data.stream import Stream, seeded
 from mic_det.engine import burn_in
@@ -64,7 +64,7 @@ class AdaptationTrainer(TrainerBase):
 
     def __init__(self, cfg: CfgNode, download: bool = False) -> None:
         super().__init__()
-        cfg = load_config(cfg)
+        cfg = complete(cfg)
         check_config(cfg)
         check_trackers(cfg)
         self.cfg = cfg = fit_to_machine(cfg)
