@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mic_det import modeling
+    from mic_det.api import adapt, check, evaluate, load, train
     from mic_det.config import add_mic_config, load_config
     from mic_det.data import (
         register_class_folders,
@@ -24,18 +25,27 @@ __version__ = "0.1.0"
 # name -> module that it comes from
 HOMES = {
     "UserError": "errors",
+    "adapt": "api",
     "add_mic_config": "config",
+    "check": "api",
+    "evaluate": "api",
+    "load": "api",
     "load_config": "config",
     "register_class_folders": "data",
     "register_coco": "data",
     "register_folder": "data",
     "register_image_list": "data",
     "register_segmentation": "data",
+    "train": "api",
 }
 
 __all__ = [
     "UserError",
+    "adapt",
     "add_mic_config",
+    "check",
+    "evaluate",
+    "load",
     "load_config",
     "modeling",
     "register_class_folders",
@@ -43,6 +53,7 @@ __all__ = [
     "register_folder",
     "register_image_list",
     "register_segmentation",
+    "train",
 ]
 
 

@@ -1,10 +1,13 @@
 """The exponential-moving-average teacher (Tarvainen & Valpola, Mean Teacher, NeurIPS 2017)."""
 
 import copy
+from collections.abc import Iterable
+from typing import Any
 
 import torch
-from detectron2.config import configurable
+from detectron2.config import CfgNode, configurable
 from torch import nn
+from typing_extensions import Self
 
 
 class EMATeacher(nn.Module):
@@ -14,7 +17,9 @@ class EMATeacher(nn.Module):
     """
 
     @configurable
-    def __init__(self, student, alpha, ramp=False, batch_statistics=False, copied=()):
+    def __init__(
+        self, student: nn.Module, alpha: float, ramp: bool = False, batch_statistics: bool = False, copied: Iterable[str] = ()
+    ) -> None:
         """
         Args:
             student: module to copy; the teacher starts equal to it.
@@ -34,7 +39,7 @@ class EMATeacher(nn.Module):
         self.averaged = [not name.startswith(tuple(copied)) for name, _ in student.named_parameters()]
 
     @classmethod
-    def from_config(cls, cfg, student, copied=()):
+    def from_config(cls, cfg: CfgNode, student: nn.Module, copied: Iterable[str] = ()) -> dict[str, Any]:
         return {
             "student": student,
             "alpha": cfg.MODEL.MIC.TEACHER.ALPHA,
@@ -43,7 +48,7 @@ class EMATeacher(nn.Module):
             "copied": copied,
         }
 
-    def train(self, mode=True):
+    def train(self, mode: bool = True) -> Self:
         """Stay in evaluation mode whatever the parent module does, but for `batch_statistics`."""
         super().train(False)
         if self.batch_statistics:
@@ -52,16 +57,17 @@ class EMATeacher(nn.Module):
                     module.train(mode)
         return self
 
-    def alpha_at(self, iteration):
+    def alpha_at(self, iteration: int) -> float:
+        """The share of the teacher that survives the update of an iteration, counted from 0."""
         return min(1 - 1 / (iteration + 1), self.alpha) if self.ramp else self.alpha
 
     @torch.no_grad()
-    def copy_from(self, student):
+    def copy_from(self, student: nn.Module) -> None:
         """Become equal to the student."""
         self.model.load_state_dict(student.state_dict())
 
     @torch.no_grad()
-    def update(self, student, iteration, answers=True):
+    def update(self, student: nn.Module, iteration: int, answers: bool = True) -> None:
         """teacher <- alpha * teacher + (1 - alpha) * student for parameters, in place; buffers and `copied` are copied.
 
         With `batch_statistics`, buffers are the teacher's own as soon as it `answers`. Until then nothing would move them with

@@ -32,7 +32,8 @@ def read_weights(file: str | Path) -> dict[str, Any]:
     if not Path(file).is_file():
         raise UserError(f"Checkpoint {file} does not exist.")
     if is_safetensors(file):
-        return {"model": state_dict_of(load_safetensors(file), file), "matching_heuristics": True}
+        state = state_dict_of(load_safetensors(file), file)
+        return {"model": state, "matching_heuristics": not any(key.startswith("backbone.") for key in state)}
     if not str(file).endswith(".pkl"):
         state = state_dict_of(files.load(file), file)
         return {"model": as_tensors(state), "matching_heuristics": not any(key.startswith("backbone.") for key in state)}

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     import numpy as np
     from detectron2.config import CfgNode
 
-FORMATS = ("onnx", "torchscript")
+FORMATS = ("onnx", "torchscript", "safetensors", "hub")
 NOISE = (512, 1024, 3)
 EXAMPLES = """\b
 Examples:
   mic-det export --weights output/toycity/model_final.pth --output model.onnx
   mic-det export --weights output/toycity/model_final.pth --format torchscript --output model.ts --image street.jpg
+  mic-det export --weights output/toycity/model_final.pth --format hub --output my-detector
 """
 
 
@@ -47,7 +48,11 @@ def command(
     image: str | None,
     overrides: tuple[str, ...],
 ) -> None:
-    """Write the teacher or student as ONNX or TorchScript, and check that the file repeats what it says."""
+    """Write the teacher or student for use elsewhere.
+
+    ONNX and TorchScript files run without mic-det and are checked to repeat what the network says. safetensors holds the weights
+    alone; hub is a folder with weights, config, labels and a model card that `mic_det.load` reads and huggingface_hub can upload.
+    """
     from mic_det.checkpoint.export import export
     from mic_det.config import num_classes
     from mic_det.data.catalog import class_names
@@ -60,6 +65,9 @@ def command(
     cfg = open_config(config, [*with_weights(weights, overrides), "MODEL.DEVICE", "cpu"])
     refuse_overwrite([name for name in (config, image, cfg.MODEL.WEIGHTS) if name], [output, f"{output}.json"])
     refuse_unwritable(Path(output).parent)
+    if kind in ("safetensors", "hub"):
+        write_weights(cfg, model or cfg.MODEL.MIC.INFERENCE, output, kind)
+        return
     task, name, example = task_of(cfg), model or cfg.MODEL.MIC.INFERENCE, example_image(cfg, image)
     answers = task.answers(cfg)
     metadata = {
@@ -72,6 +80,23 @@ def command(
     network = load_model(cfg, cfg.MODEL.WEIGHTS).network(name)
     difference = export(network, answers, output, kind, example, metadata)
     click.echo(f"Wrote {output}; its {', '.join(answers.names)} differ from the {name}'s by at most {difference:.2g}.")
+
+
+def write_weights(cfg: "CfgNode", name: str, output: str, kind: str) -> None:
+    """Write the weights of the network called `name`, with `kind` hub as a folder."""
+    from mic_det.checkpoint import hub
+    from mic_det.config import num_classes
+    from mic_det.data.catalog import class_names
+    from mic_det.engine.run import load_model
+
+    network = load_model(cfg, cfg.MODEL.WEIGHTS).network(name)
+    if kind == "safetensors":
+        hub.save_safetensors(network, output)
+    else:
+        classes = class_names(cfg.DATASETS.TRAIN[0], num_classes(cfg))
+        results = [entry for entry in hub.results_beside(cfg.MODEL.WEIGHTS) if entry["model"] == name]
+        hub.save_hub(output, cfg, network, classes, results)
+    click.echo(f"Wrote {output}.")
 
 
 def example_image(cfg: "CfgNode", path: str | None) -> "np.ndarray":

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import yaml
 
@@ -25,14 +25,15 @@ class PlainLoader(yaml.SafeLoader):
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
-    def tuple(self, node):
+    def tuple(self, node: yaml.SequenceNode) -> tuple:
+        """What `!!python/tuple` stands for, which `CfgNode.dump` writes."""
         return tuple(self.construct_sequence(node, deep=True))
 
 
 PlainLoader.add_constructor(TUPLE, PlainLoader.tuple)
 
 
-def read_yaml(path, what="File"):
+def read_yaml(path: str | Path, what: str = "File") -> Any:
     """The content of a YAML file with one document.
 
     Args:
@@ -68,7 +69,8 @@ def read_yaml(path, what="File"):
         raise UserError(f"{what} {path} holds a value that is not what its tag says: {error}.") from None
 
 
-def problem_of(error):
+def problem_of(error: yaml.MarkedYAMLError) -> str:
+    """Where in a file its YAML is wrong, and how."""
     mark = error.problem_mark or error.context_mark
     problem = error.problem or error.context
     if mark is None:
@@ -78,7 +80,7 @@ def problem_of(error):
     return f"line {mark.line + 1}, column {mark.column + 1}: {problem}{hint}"
 
 
-def count_values(node, known, around=()):
+def count_values(node: yaml.Node, known: dict[yaml.Node, int], around: tuple[yaml.Node, ...] = ()) -> int:
     """Number of values that a node unfolds to, after looking at every one: its tag and, in a mapping, the keys.
 
     Args:
@@ -105,13 +107,15 @@ def count_values(node, known, around=()):
     return known[node]
 
 
-def check_tag(node):
+def check_tag(node: yaml.Node) -> None:
+    """Raise yaml.MarkedYAMLError for a tag that is not plain."""
     if node.tag not in (*PLAIN_TAGS, TUPLE):
         tag = node.tag.replace(PREFIX, "!!")
         raise yaml.MarkedYAMLError(problem=f"the tag {tag} is not allowed: write the value itself", problem_mark=node.start_mark)
 
 
-def check_keys(node):
+def check_keys(node: yaml.MappingNode) -> None:
+    """Raise yaml.MarkedYAMLError for a key of a mapping that is no text or stands twice."""
     lines = {}
     for key, _ in node.value:
         check_tag(key)
@@ -125,7 +129,7 @@ def check_keys(node):
         lines[key.value] = key.start_mark.line + 1
 
 
-def read_config(path):
+def read_config(path: str | Path) -> dict[str, Any]:
     """The content of a config file as nested dictionaries, merged over that of its `_BASE_`.
 
     `_BASE_` is one file name, absolute, below the home folder (`~`) or relative to the file that names it. Where no file lies, it
@@ -148,14 +152,15 @@ def read_config(path):
     return content
 
 
-def read_mapping(path, what):
+def read_mapping(path: str | Path, what: str) -> dict[str, Any]:
+    """`read_yaml` of a file that holds a mapping. Raises UserError for another content."""
     content = read_yaml(path, what)
     if not isinstance(content, dict):
         raise UserError(f"{what} {path} must hold sections and keys, but holds {shortened(content)}.")
     return content
 
 
-def base_of(content, path):
+def base_of(content: dict[str, Any], path: Path) -> Path | None:
     """The file that a config's `_BASE_`, which is taken out, names; None without one."""
     if BASE not in content:
         return None
@@ -167,7 +172,7 @@ def base_of(content, path):
     return find(name, path.parent, f"{BASE} of {path}:")
 
 
-def merge(content, base, path, prefix=""):
+def merge(content: dict[str, Any], base: dict[str, Any], path: str | Path, prefix: str = "") -> None:
     """Put the values of one config over those of its base, in place."""
     for name, value in content.items():
         if isinstance(value, dict) and isinstance(base.get(name, {}), dict):

@@ -3,6 +3,7 @@
 import logging
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from detectron2.config import CfgNode
 
@@ -39,7 +40,7 @@ def differences(cfg: CfgNode, reference: CfgNode) -> dict[str, tuple]:
     return {key: pair for key, pair in pairs.items() if plain(pair[0]) != plain(pair[1])}
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     """The value with lists for tuples, as YAML gives it back."""
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
@@ -79,7 +80,8 @@ def is_fixed(key: str, former: CfgNode, cfg: CfgNode) -> bool:
     return matches(key, FIXED) and not matches(key, FREE)
 
 
-def matches(key: str, patterns: tuple) -> bool:
+def matches(key: str, patterns: tuple[str, ...]) -> bool:
+    """Whether a key fits one of the patterns."""
     return any(fnmatchcase(key, pattern) for pattern in patterns)
 
 

@@ -21,7 +21,7 @@ from mic_det.config.schema import range_faults
 from mic_det.errors import hinted
 from mic_det.modeling import EncoderDecoder, ImageClassifier
 from mic_det.modeling.students.base import ADAPTERS
-from mic_det.tasks import TASKS, ClassificationTask, DetectionTask, SegmentationTask
+from mic_det.tasks import TASKS, ClassificationTask, DetectionTask, SegmentationTask, Task
 from mic_det.validation import refuse
 
 REGISTRIES = {
@@ -50,6 +50,7 @@ def check_config(cfg: CfgNode) -> None:
 
 
 def names_are_registered(cfg: CfgNode) -> Iterator[str]:
+    """A phrase for each name that no registry knows."""
     for key, registry in REGISTRIES.items():
         name = value_of(cfg, key)
         if name and name not in registry:
@@ -57,6 +58,7 @@ def names_are_registered(cfg: CfgNode) -> Iterator[str]:
 
 
 def student_is_supported(cfg: CfgNode) -> Iterator[str]:
+    """A phrase for a network that the meta-architecture cannot adapt."""
     name, task = cfg.MODEL.MIC.STUDENT, TASKS.get(cfg.MODEL.META_ARCHITECTURE)
     student = META_ARCH_REGISTRY.get(name) if name in META_ARCH_REGISTRY else None
     if task is None or not isinstance(student, type):
@@ -68,10 +70,14 @@ def student_is_supported(cfg: CfgNode) -> Iterator[str]:
         known = f"{supported.__name__} or a subclass of it"
     # The losses of a PanopticFPN need labels that no dataset of detection has.
     if not issubclass(student, supported) or issubclass(student, PanopticFPN):
-        yield f"MODEL.MIC.STUDENT is '{name}', which {cfg.MODEL.META_ARCHITECTURE} cannot adapt: must be {known}"
+        yield (
+            f"MODEL.MIC.STUDENT (a plain config's MODEL.META_ARCHITECTURE) is '{name}', which {cfg.MODEL.META_ARCHITECTURE} "
+            f"cannot adapt: must be {known}"
+        )
 
 
 def schedule_fits(cfg: CfgNode) -> Iterator[str]:
+    """Phrases for iteration counts and rates that contradict each other."""
     solver = cfg.SOLVER
     if solver.LR_SCHEDULER_NAME == "WarmupMultiStepLR" and solver.STEPS:
         steps = tuple(solver.STEPS)
@@ -91,6 +97,7 @@ def schedule_fits(cfg: CfgNode) -> Iterator[str]:
 
 
 def inputs_fit(cfg: CfgNode) -> Iterator[str]:
+    """Phrases for sizes and augmentations that the task does not take."""
     inputs, task = cfg.INPUT, TASKS.get(cfg.MODEL.META_ARCHITECTURE)
     if inputs.MIN_SIZE_TRAIN_SAMPLING == "range" and len(inputs.MIN_SIZE_TRAIN) != 2:
         yield f"INPUT.MIN_SIZE_TRAIN is {tuple(inputs.MIN_SIZE_TRAIN)}: must be (low, high) with MIN_SIZE_TRAIN_SAMPLING range"
@@ -107,6 +114,7 @@ def inputs_fit(cfg: CfgNode) -> Iterator[str]:
 
 
 def losses_fit(cfg: CfgNode) -> Iterator[str]:
+    """Phrases for weights, thresholds and classes of losses that contradict each other."""
     mic, hrda, task = cfg.MODEL.MIC, cfg.MODEL.HRDA, TASKS.get(cfg.MODEL.META_ARCHITECTURE)
     labels = mic.PSEUDO_LABELS
     highest = max(labels.CLASS_THRESHOLDS or [labels.THRESHOLD])
@@ -127,6 +135,7 @@ def losses_fit(cfg: CfgNode) -> Iterator[str]:
 
 
 def evaluation_fits(cfg: CfgNode) -> Iterator[str]:
+    """Phrases for settings of the evaluation that contradict each other."""
     test, task = cfg.TEST, TASKS.get(cfg.MODEL.META_ARCHITECTURE)
     window, stride = tuple(test.SEM_SEG.WINDOW), tuple(test.SEM_SEG.WINDOW_STRIDE)
     if bool(window) != bool(stride):
@@ -139,7 +148,8 @@ def evaluation_fits(cfg: CfgNode) -> Iterator[str]:
         yield from best_metric_exists(cfg, task)
 
 
-def best_metric_exists(cfg: CfgNode, task) -> Iterator[str]:
+def best_metric_exists(cfg: CfgNode, task: Task) -> Iterator[str]:
+    """Phrases for a CHECKPOINT.BEST_ON that no evaluation gives."""
     best = cfg.CHECKPOINT.BEST_ON
     model, rest = best.split("/", 1)
     # A dataset's name may hold a slash.

@@ -2,6 +2,9 @@
 
 import os
 import sys
+from collections.abc import Callable
+from multiprocessing.queues import SimpleQueue
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -12,7 +15,14 @@ from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 from mic_det.errors import UserError
 
 
-def launch(main, num_gpus=1, num_machines=1, machine_rank=0, dist_url="auto", args=()):
+def launch(
+    main: Callable[..., object],
+    num_gpus: int = 1,
+    num_machines: int = 1,
+    machine_rank: int = 0,
+    dist_url: str = "auto",
+    args: tuple[Any, ...] = (),
+) -> None:
     """Run `main(*args)` once per process. A UserError in any of them is raised here, or in each process of torchrun's.
 
     Under torchrun (it sets WORLD_SIZE, RANK, LOCAL_RANK, LOCAL_WORLD_SIZE) this process joins the group that it
@@ -38,7 +48,7 @@ def launch(main, num_gpus=1, num_machines=1, machine_rank=0, dist_url="auto", ar
         raise UserError(sentences.get()) from None
 
 
-def report_error(main, sentences, args):
+def report_error(main: Callable[..., object], sentences: "SimpleQueue[str]", args: tuple[Any, ...]) -> None:
     """Run `main(*args)` in a process of its own; the sentence of a UserError goes to the one that started it."""
     try:
         main(*args)
@@ -47,7 +57,7 @@ def report_error(main, sentences, args):
         sys.exit(1)
 
 
-def check_processes(num_gpus, num_machines, machine_rank, dist_url):
+def check_processes(num_gpus: int, num_machines: int, machine_rank: int, dist_url: str) -> None:
     """Raise UserError for numbers of processes that cannot be started."""
     for option, value in (("--num-gpus", num_gpus), ("--num-machines", num_machines)):
         if value < 1:
@@ -63,7 +73,8 @@ def check_processes(num_gpus, num_machines, machine_rank, dist_url):
         )
 
 
-def join_torchrun():
+def join_torchrun() -> None:
+    """Join the group of processes that torchrun's variables describe. Raises UserError when some of them are missing."""
     missing = [name for name in ("LOCAL_RANK", "LOCAL_WORLD_SIZE") if name not in os.environ]
     if missing:
         raise UserError(f"WORLD_SIZE is set, but {missing[0]} is not: start processes with torchrun, or unset WORLD_SIZE.")

@@ -12,6 +12,7 @@ from mic_det.errors import UserError
 from mic_det.outputs import writing
 
 NAMES = ("mic_det", "detectron2")
+DATA = logging.getLogger("detectron2.data")
 FORMAT = logging.Formatter("[%(asctime)s] %(name)s %(levelname)s: %(message)s", datefmt="%m/%d %H:%M:%S")
 MANY = 100_000  # messages before a run is accepted
 
@@ -26,19 +27,22 @@ class RunLog:
     def __enter__(self) -> "RunLog":
         self.loggers = [logging.getLogger(name) for name in NAMES]
         self.before = [(logger.handlers, logger.propagate, logger.level) for logger in self.loggers]
+        self.level_of_data = DATA.level
         self.buffer, self.file = MemoryHandler(MANY, flushLevel=MANY), None
         setup_logger.cache_clear()  # it would do nothing for a second run
         for logger in self.loggers:
             logger.handlers = []
             setup_logger(None, comm.get_rank(), name=logger.name, abbrev_name=logger.name)
             logger.addHandler(self.buffer)
-        logging.getLogger("detectron2.data").setLevel(logging.WARNING)  # it describes the test loader at every evaluation
+        DATA.setLevel(logging.WARNING)  # it describes the test loader at every evaluation
         return self
 
-    def __exit__(self, *error) -> None:
+    def __exit__(self, *error: object) -> None:
         for logger, (handlers, propagate, level) in zip(self.loggers, self.before, strict=True):
             logger.handlers, logger.propagate = handlers, propagate
             logger.setLevel(level)
+        DATA.setLevel(self.level_of_data)
+        setup_logger.cache_clear()  # a logger of the caller's own is set up anew
         if self.file is not None:
             self.file.close()
 

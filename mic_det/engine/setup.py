@@ -3,9 +3,12 @@
 import ctypes
 import logging
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
+from detectron2.config import CfgNode
 from detectron2.utils import comm
 from detectron2.utils.collect_env import collect_env_info
 
@@ -14,6 +17,7 @@ from mic_det.data.declare import declare
 from mic_det.engine import records
 from mic_det.engine.changes import differences, former_config, log_changes, with_what_holds
 from mic_det.engine.checks import check_config
+from mic_det.engine.log import RunLog
 from mic_det.engine.optimizer import scale_to_batch
 from mic_det.errors import UserError
 from mic_det.outputs import refuse_unwritable, write_text
@@ -22,7 +26,7 @@ logger = logging.getLogger(__name__)
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # malloc.h
 
 
-def keep_freed_memory():
+def keep_freed_memory() -> None:
     """Ask glibc to keep freed memory instead of returning it to the system; does nothing elsewhere.
 
     On a CPU, every step frees and takes again the same hundreds of megabytes; having the system clear those pages each
@@ -34,7 +38,7 @@ def keep_freed_memory():
             mallopt(option, value)
 
 
-def fit_to_machine(cfg):
+def fit_to_machine(cfg: CfgNode) -> CfgNode:
     """A copy of a config for this machine: on the CPU where there is no GPU, and with a drawn SEED where it is negative.
 
     All processes of a run draw the same seed.
@@ -53,7 +57,8 @@ def fit_to_machine(cfg):
     return cfg
 
 
-def usable_device(name):
+def usable_device(name: str) -> str:
+    """MODEL.DEVICE, or cpu where it asks for a GPU and there is none. Raises UserError as `fit_to_machine` does."""
     if name == "mps" and not torch.backends.mps.is_available():
         raise UserError("MODEL.DEVICE is mps, but torch sees no such accelerator: set it to cpu.")
     if not name.startswith("cuda"):
@@ -67,9 +72,9 @@ def usable_device(name):
     return name
 
 
-def open_config(config_file, overrides=()):
+def open_config(config: str | Path | CfgNode | None, overrides: Iterable[Any] = ()) -> CfgNode:
     """A checked config ready for this machine, with its DATASETS.DECLARE registered."""
-    cfg = load_config(config_file, overrides)
+    cfg = load_config(config, overrides)
     check_config(cfg)
     declare(cfg.DATASETS.DECLARE)
     cfg = fit_to_machine(cfg)
@@ -78,13 +83,13 @@ def open_config(config_file, overrides=()):
     return cfg
 
 
-def prepare_run(config_file, overrides=(), resume=False):
+def prepare_run(config: str | Path | CfgNode, overrides: Iterable[Any] = (), resume: bool = False) -> CfgNode:
     """A config ready to train or evaluate with: loaded, checked, fitted to the machine and the batch, frozen. Writes nothing.
 
     Args:
         resume: a negative SEED is that of the run in OUTPUT_DIR.
     """
-    cfg = load_config(config_file, overrides)
+    cfg = load_config(config, overrides)
     check_config(cfg)
     refuse_unwritable(cfg.OUTPUT_DIR, "OUTPUT_DIR")
     declare(cfg.DATASETS.DECLARE)
@@ -98,7 +103,7 @@ def prepare_run(config_file, overrides=(), resume=False):
     return cfg
 
 
-def begin_run(cfg, log, done=0, former=None):
+def begin_run(cfg: CfgNode, log: RunLog, done: int = 0, former: CfgNode | None = None) -> None:
     """Take over OUTPUT_DIR for a training that has passed every check: its log, records, config and environment.
 
     Args:
@@ -116,14 +121,14 @@ def begin_run(cfg, log, done=0, former=None):
     write_settings(cfg, done)
 
 
-def begin_evaluation(cfg, log):
+def begin_evaluation(cfg: CfgNode, log: RunLog) -> None:
     """The same for an evaluation; in the folder of a run, what the run wrote stays."""
     log.keep_in(cfg.OUTPUT_DIR)
     if comm.is_main_process():
         write_settings(cfg, suffix="_evaluation" if records.is_run(cfg.OUTPUT_DIR) else "")
 
 
-def write_settings(cfg, done=0, suffix=""):
+def write_settings(cfg: CfgNode, done: int = 0, suffix: str = "") -> None:
     """Write the resolved config, and the machine and command it is used with, to OUTPUT_DIR; another config there is kept."""
     output, text = Path(cfg.OUTPUT_DIR), cfg.dump()
     config = output / f"config{suffix}.yaml"

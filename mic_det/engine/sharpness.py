@@ -1,8 +1,11 @@
 """Sharpness-aware minimisation (Foret et al., SAM, ICLR 2021), used for classification by SDAT (Rangwani et al., ICML 2022)."""
 
 import contextlib
+from collections.abc import Iterable, Iterator
 
 import torch
+from detectron2.config import CfgNode
+from torch import nn
 
 from mic_det.engine.optimizer import gradient_norm
 from mic_det.errors import UserError
@@ -14,7 +17,7 @@ class SharpnessAware:
     Running statistics of batch normalisation follow both passes, as in the published code.
     """
 
-    def __init__(self, parameters, rho):
+    def __init__(self, parameters: Iterable[nn.Parameter], rho: float) -> None:
         """
         Args:
             parameters: those that are moved.
@@ -24,7 +27,7 @@ class SharpnessAware:
         self.rho = rho
 
     @contextlib.contextmanager
-    def ascended(self):
+    def ascended(self) -> Iterator[None]:
         """Inside, the weights are moved along their gradients, which are cleared; afterwards they are exactly as before.
 
         They stay where they are when a gradient is not finite.
@@ -46,7 +49,7 @@ class SharpnessAware:
                 torch._foreach_copy_(moved, before)
 
 
-def build_sharpness(cfg, core):
+def build_sharpness(cfg: CfgNode, core: nn.Module) -> SharpnessAware | None:
     """SharpnessAware over the student for SOLVER.SAM_RHO, or None for 0.
 
     Raises UserError for a negative distance or a model without an ascent.

@@ -1,9 +1,11 @@
 """Overlapping windows over images, and the mean of what a network says about them."""
 
+from collections.abc import Callable, Sequence
+
 import torch
 
 
-def window_corners(size, window, stride):
+def window_corners(size: Sequence[int], window: Sequence[int], stride: Sequence[int] | None) -> list[tuple[int, int]]:
     """(top, left) of windows that cover (height, width) `size`; the last of a row or column is moved inward.
 
     Raises:
@@ -18,7 +20,14 @@ def window_corners(size, window, stride):
     return [(top, left) for top in starts[0] for left in starts[1]]
 
 
-def slide(network, images, window, stride, output_stride=1, batch=0):
+def slide(
+    network: Callable[[torch.Tensor], torch.Tensor],
+    images: torch.Tensor,
+    window: Sequence[int],
+    stride: Sequence[int] | None,
+    output_stride: int = 1,
+    batch: int = 0,
+) -> torch.Tensor:
     """Mean of the network's outputs over all windows that cover a place.
 
     Args:

@@ -1,0 +1,50 @@
+"""Calls that leave the process as it was."""
+
+import contextlib
+import random
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from detectron2.data import DatasetCatalog, MetadataCatalog
+
+from mic_det.data.declare import DECLARED
+
+
+@contextlib.contextmanager
+def isolated() -> Iterator[None]:
+    """Afterwards, what a run changes in a process is as it was before.
+
+    That is: the random generators of python, numpy and torch, torch's threads, number type and choice of algorithms, warning
+    filters, and the registered datasets, of which those that the call declared go. Loggers are RunLog's affair.
+    """
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    threads, number_type, cudnn = torch.get_num_threads(), torch.get_default_dtype(), torch.backends.cudnn
+    algorithms = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    flags = cudnn.benchmark, cudnn.deterministic
+    known, declared = set(DatasetCatalog.list()), set(DECLARED)
+    with warnings.catch_warnings():
+        try:
+            yield
+        finally:
+            random.setstate(states[0])
+            np.random.set_state(states[1])
+            torch.set_rng_state(states[2])
+            if devices:
+                torch.cuda.set_rng_state_all(devices)
+            torch.set_num_threads(threads)
+            torch.set_default_dtype(number_type)
+            torch.use_deterministic_algorithms(algorithms[0], warn_only=algorithms[1])
+            cudnn.benchmark, cudnn.deterministic = flags
+            forget(set(DatasetCatalog.list()) - known)
+            DECLARED.intersection_update(declared)
+
+
+def forget(names: set[str]) -> None:
+    """Take datasets out of detectron2's catalogs."""
+    for name in names:
+        DatasetCatalog.remove(name)
+        if name in MetadataCatalog.list():
+            MetadataCatalog.remove(name)
