@@ -46,6 +46,9 @@ class EncoderDecoder(nn.Module):
     """
 
     context_scale = 1.0
+    pixel_mean: torch.Tensor
+    pixel_std: torch.Tensor
+    sem_seg_head: Any  # a module with `stride`
 
     @configurable
     def __init__(
@@ -121,7 +124,8 @@ class EncoderDecoder(nn.Module):
     def test_heads(self) -> list[nn.Module]:
         """The decoders whose probabilities evaluation averages."""
         plain, language = self.sem_seg_head, self.language_head
-        return {"plain": [plain], "language": [language], "mean": [plain, language]}[self.test_decoder]
+        heads = {"plain": [plain], "language": [language], "mean": [plain, language]}
+        return heads[self.test_decoder]
 
     @property
     def device(self) -> torch.device:
