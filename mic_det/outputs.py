@@ -97,6 +97,7 @@ def distinct_names(paths: Iterable[Path], suffix: str) -> list[Path]:
 
 
 def key_of(path: Path) -> str:
+    """What two paths share that some file system takes for one."""
     return str(path).casefold()
 
 

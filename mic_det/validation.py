@@ -8,7 +8,7 @@ SHOWN = 10  # faults in one message
 LONGEST = 60  # characters of a value
 
 
-def path_of(location: tuple) -> str:
+def path_of(location: tuple[int | str, ...]) -> str:
     """`("images", 3, "id")` -> `images[3].id`."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(".")
 

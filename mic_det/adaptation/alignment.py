@@ -1,10 +1,12 @@
 """Adversarial feature alignment by domain classifiers per level (Chen et al., SADA, IJCV 2021; DA Faster R-CNN, CVPR 2018)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from detectron2.config import configurable
+from detectron2.config import CfgNode, configurable
 from detectron2.modeling.poolers import ROIPooler, assign_boxes_to_levels
 from detectron2.structures import Boxes, ImageList
 from torch import nn
@@ -31,7 +33,7 @@ class DomainFeatures:
     boxes: list[Boxes] | None = None
     instances: torch.Tensor | None = None
 
-    def valid(self):
+    def valid(self) -> torch.Tensor:
         """Nx1xHxW bool at the finest level: False where an image is only padding."""
         height, width = self.maps[0].shape[-2:]
         sizes = torch.tensor(self.images.image_sizes, device=self.maps[0].device)
@@ -54,16 +56,16 @@ class FeatureAlignment(nn.Module):
     @configurable
     def __init__(
         self,
-        image_classifiers,
-        instance_classifiers=None,
-        box_pooler=None,
+        image_classifiers: ImageClassifiers,
+        instance_classifiers: InstanceClassifiers | None = None,
+        box_pooler: ROIPooler | None = None,
         *,
-        weights=(1.0, 1.0, 1.0),
-        image_gradient=0.025,
-        instance_gradient=0.1,
-        consistency_gradient=0.1,
-        include_padding=False,
-    ):
+        weights: Sequence[float] = (1.0, 1.0, 1.0),
+        image_gradient: float = 0.025,
+        instance_gradient: float = 0.1,
+        consistency_gradient: float = 0.1,
+        include_padding: bool = False,
+    ) -> None:
         """
         Args:
             image_classifiers: ImageClassifiers.
@@ -77,7 +79,7 @@ class FeatureAlignment(nn.Module):
         super().__init__()
         self.image_classifiers = image_classifiers
         self.instance_classifiers = instance_classifiers
-        self.pooler = box_pooler
+        self.pooler: ROIPooler = box_pooler  # None without regions, where nobody asks for it
         self.image_weight, self.instance_weight, self.consistency_weight = weights
         self.image_gradient = image_gradient
         self.instance_gradient = instance_gradient
@@ -85,7 +87,9 @@ class FeatureAlignment(nn.Module):
         self.include_padding = include_padding
 
     @classmethod
-    def from_config(cls, cfg, channels, levels, instance_features=None, box_pooler=None):
+    def from_config(
+        cls, cfg: CfgNode, channels: int, levels: int, instance_features: int | None = None, box_pooler: ROIPooler | None = None
+    ) -> dict[str, Any]:
         """
         Args:
             channels, levels: of the student's feature maps.
@@ -94,8 +98,8 @@ class FeatureAlignment(nn.Module):
         """
         align, reference = cfg.MODEL.MIC.ALIGN, cfg.MODEL.MIC.REFERENCE
         weights = [align.IMAGE_WEIGHT, align.INSTANCE_WEIGHT, align.CONSISTENCY_WEIGHT]
-        arguments = {"image_classifiers": ImageClassifiers(channels, levels, align.IMAGE_DIM)}
-        if instance_features is None:
+        arguments: dict[str, Any] = {"image_classifiers": ImageClassifiers(channels, levels, align.IMAGE_DIM)}
+        if instance_features is None or box_pooler is None:
             weights[1:] = [0.0, 0.0]
         else:
             scales = [pooler.spatial_scale for pooler in box_pooler.level_poolers]
@@ -114,7 +118,7 @@ class FeatureAlignment(nn.Module):
             "include_padding": reference.ALIGN_PADDING,
         }
 
-    def forward(self, source, target):
+    def forward(self, source: DomainFeatures, target: DomainFeatures) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
         """Return (losses, diagnostics) for the DomainFeatures of both domains.
 
         Losses: "loss_align_image", "loss_align_instance", "loss_align_consistency", weighted. Diagnostics: the share of
@@ -133,10 +137,13 @@ class FeatureAlignment(nn.Module):
             losses["loss_align_consistency"] = self.consistency_weight * self.consistency_loss(source, target)
         return losses, diagnostics
 
-    def image_logits(self, domain, gradient):
+    def image_logits(self, domain: DomainFeatures, gradient: float) -> list[torch.Tensor]:
+        """Logit maps Nx1xHxW per level; what reaches the features is `gradient` times their gradient."""
         return self.image_classifiers([ScaleGradient.apply(values, gradient) for values in domain.maps])
 
-    def instance_logits(self, domain, gradient):
+    def instance_logits(self, domain: DomainFeatures, gradient: float) -> torch.Tensor:
+        """Logits R of all regions, of the classifier of each one's level; `gradient` as in `image_logits`."""
+        assert self.instance_classifiers is not None, "a student without regions has no instance losses"
         levels = assign_boxes_to_levels(
             domain.boxes,
             self.pooler.min_level,
@@ -146,9 +153,9 @@ class FeatureAlignment(nn.Module):
         )
         return self.instance_classifiers(ScaleGradient.apply(domain.instances, gradient), levels)
 
-    def image_loss(self, source, target):
+    def image_loss(self, source: DomainFeatures, target: DomainFeatures) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean cross-entropy over the pixels of all levels, each level enlarged to the finest one, and the accuracy."""
-        total = correct = count = 0
+        total, correct, count = source.maps[0].new_zeros(3, dtype=torch.float32)
         for domain, label in ((source, SOURCE), (target, TARGET)):
             size = domain.maps[0].shape[-2:]
             logits = torch.cat(
@@ -165,7 +172,7 @@ class FeatureAlignment(nn.Module):
             count = count + valid.sum()
         return total / count, correct / count
 
-    def instance_loss(self, source, target):
+    def instance_loss(self, source: DomainFeatures, target: DomainFeatures) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean cross-entropy over all regions, and the accuracy."""
         losses, right = [], []
         for domain, label in ((source, SOURCE), (target, TARGET)):
@@ -174,7 +181,7 @@ class FeatureAlignment(nn.Module):
             right.append(is_right(logits, label))
         return torch.cat(losses).mean(), torch.cat(right).mean()
 
-    def consistency_loss(self, source, target):
+    def consistency_loss(self, source: DomainFeatures, target: DomainFeatures) -> torch.Tensor:
         """Mean distance between a region's probability of being source and that of the image pixels below it."""
         differences = []
         for domain in (source, target):
@@ -186,9 +193,11 @@ class FeatureAlignment(nn.Module):
         return torch.cat(differences).mean()
 
 
-def cross_entropy(logits, label):
+def cross_entropy(logits: torch.Tensor, label: float) -> torch.Tensor:
+    """Binary cross-entropy of every logit against one domain label, in the logits' shape."""
     return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, label), reduction="none")
 
 
-def is_right(logits, label):
+def is_right(logits: torch.Tensor, label: float) -> torch.Tensor:
+    """1.0 where a logit's sign tells the domain, else 0.0, in the logits' shape."""
     return ((logits.detach() > 0) == (label == SOURCE)).float()

@@ -1,9 +1,11 @@
 """Teacher output -> labels with a quality for the masked student (MIC, CVPR 2023, section 3.3)."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from detectron2.config import configurable
+from detectron2.config import CfgNode, configurable
 from detectron2.layers import paste_masks_in_image
 from detectron2.structures import BitMasks, Boxes, Instances
 
@@ -25,7 +27,7 @@ class BoxPseudoLabels:
     """Keeps the teacher's confident boxes as labels."""
 
     @configurable
-    def __init__(self, threshold, ignore_threshold=None, masks=False):
+    def __init__(self, threshold: float | Sequence[float], ignore_threshold: float | None = None, masks: bool = False) -> None:
         """
         Args:
             threshold: least score (inclusive) of a label: one number, or one per class.
@@ -41,7 +43,7 @@ class BoxPseudoLabels:
         self.masks = masks
 
     @classmethod
-    def from_config(cls, cfg):
+    def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
         labels = cfg.MODEL.MIC.PSEUDO_LABELS
         per_class = labels.CLASS_THRESHOLDS
         return {
@@ -50,7 +52,7 @@ class BoxPseudoLabels:
             "masks": labels.MASKS,
         }
 
-    def label(self, prediction):
+    def label(self, prediction: Instances) -> PseudoBoxes:
         """Label one image from `Instances` with "pred_boxes", "pred_classes", "scores" in network-input coordinates."""
         scores, classes = prediction.scores, prediction.pred_classes
         threshold = self.threshold.to(scores.device)
@@ -70,12 +72,12 @@ class BoxPseudoLabels:
             uncertain = prediction.pred_boxes.tensor[solid & ~keep & (scores >= self.ignore_threshold)]
         return PseudoBoxes(instances, Boxes(uncertain))
 
-    def __call__(self, predictions):
+    def __call__(self, predictions: Iterable[Instances]) -> list[PseudoBoxes]:
         """Label a list of images; an image without a confident box gets no instances."""
         return [self.label(prediction) for prediction in predictions]
 
 
-def whole_image_masks(prediction):
+def whole_image_masks(prediction: Instances) -> BitMasks:
     """Predicted masks inside boxes ("pred_masks" Nx1xSxS in [0, 1]) as BitMasks of the whole image."""
     masks = prediction.pred_masks[:, 0].float()
     return BitMasks(paste_masks_in_image(masks, prediction.pred_boxes, prediction.image_size, threshold=0.5))

@@ -3,7 +3,7 @@
 import torch
 
 
-def class_confusion(logits, temperature=2.0):
+def class_confusion(logits: torch.Tensor, temperature: float = 2.0) -> torch.Tensor:
     """How much probability pairs of different classes share in a batch, per class: 0 when every prediction is certain.
 
     Certain samples count more: weights are 1 + exp(-entropy), of mean 1 and without gradient (equations 4 to 7).
@@ -23,7 +23,7 @@ def class_confusion(logits, temperature=2.0):
     return 1 - confusion.diagonal().mean()
 
 
-def certainty(probabilities):
+def certainty(probabilities: torch.Tensor) -> torch.Tensor:
     """Weights 1 + exp(-entropy) of N predictions NxK, scaled to mean 1."""
     entropy = -(probabilities * (probabilities + 1e-5).log()).sum(dim=1)
     weights = 1 + torch.exp(-entropy)

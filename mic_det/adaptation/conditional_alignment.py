@@ -1,10 +1,11 @@
 """Conditional adversarial alignment (Long et al., CDAN, NeurIPS 2018): domains are told apart by features and predictions."""
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from detectron2.config import configurable
+from detectron2.config import CfgNode, configurable
 from torch import nn
 
 from .class_confusion import certainty
@@ -19,7 +20,15 @@ class ConditionalAlignment(nn.Module):
     """
 
     @configurable
-    def __init__(self, features, num_classes, weight=1.0, hidden=1024, ramp=1000, entropy_weighting=False):
+    def __init__(
+        self,
+        features: int,
+        num_classes: int,
+        weight: float = 1.0,
+        hidden: int = 1024,
+        ramp: float = 1000,
+        entropy_weighting: bool = False,
+    ) -> None:
         """
         Args:
             features: D, size of a feature vector.
@@ -43,7 +52,7 @@ class ConditionalAlignment(nn.Module):
         self.entropy_weighting = entropy_weighting
 
     @classmethod
-    def from_config(cls, cfg):
+    def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
         cdan = cfg.MODEL.MIC.CDAN
         return {
             "features": cfg.MODEL.CLASSIFIER.BOTTLENECK_DIM,
@@ -54,11 +63,13 @@ class ConditionalAlignment(nn.Module):
             "entropy_weighting": cdan.ENTROPY_WEIGHTING,
         }
 
-    def reversal_strength(self, iteration):
+    def reversal_strength(self, iteration: int) -> float:
         """2 / (1 + exp(-iteration / ramp)) - 1: from 0 to 1 (Ganin & Lempitsky, ICML 2015; the published ramp is 1000)."""
         return 2 / (1 + math.exp(-iteration / self.ramp)) - 1
 
-    def forward(self, logits, features, sources, reversal):
+    def forward(
+        self, logits: torch.Tensor, features: torch.Tensor, sources: int, reversal: float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return (weighted scalar loss, share of samples whose domain is told right as a 0-dim tensor).
 
         Args:

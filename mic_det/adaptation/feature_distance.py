@@ -1,14 +1,19 @@
 """Distance to ImageNet features, which keeps what thing classes look like (Hoyer et al., DAFormer, CVPR 2022, section 3.3)."""
 
 import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from detectron2.config import configurable
+from detectron2.config import CfgNode, configurable
 from torch import nn
+from typing_extensions import Self
 
 
-def majority_labels(labels, size, num_classes, min_ratio, ignore_label=255):
+def majority_labels(
+    labels: torch.Tensor, size: Sequence[int], num_classes: int, min_ratio: float, ignore_label: int = 255
+) -> torch.Tensor:
     """Labels of coarse cells: the class that fills at least `min_ratio` of a cell, else `ignore_label`.
 
     Args:
@@ -30,8 +35,12 @@ class FeatureDistance(nn.Module):
     resumed run measures against the same features.
     """
 
+    counts: torch.Tensor  # 256 bool: which labels count
+
     @configurable
-    def __init__(self, backbone, weight, classes, num_classes, min_ratio=0.75):
+    def __init__(
+        self, backbone: nn.Module, weight: float, classes: Sequence[int], num_classes: int, min_ratio: float = 0.75
+    ) -> None:
         """
         Args:
             backbone: the student's encoder.
@@ -51,7 +60,7 @@ class FeatureDistance(nn.Module):
         self.everywhere = not classes
 
     @classmethod
-    def from_config(cls, cfg, backbone):
+    def from_config(cls, cfg: CfgNode, backbone: nn.Module) -> dict[str, Any]:
         distance = cfg.MODEL.MIC.FEATURE_DISTANCE
         return {
             "backbone": backbone,
@@ -61,20 +70,23 @@ class FeatureDistance(nn.Module):
             "min_ratio": distance.MIN_RATIO,
         }
 
-    def train(self, mode=True):
+    def train(self, mode: bool = True) -> Self:
         """Stay in evaluation mode whatever the parent module does."""
         return super().train(False)
 
-    def start_from(self, backbone):
+    def start_from(self, backbone: nn.Module) -> None:
+        """Measure to the present features of `backbone` from now on."""
         self.backbone.load_state_dict(backbone.state_dict())
 
-    def cells(self, labels, size):
+    def cells(self, labels: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
         """Bool Nxhxw: which cells count, for labels NxHxW."""
         if self.everywhere:
             return labels.new_ones(len(labels), *size, dtype=torch.bool)
         return self.counts[majority_labels(labels, size, self.num_classes, self.min_ratio)]
 
-    def forward(self, features, reference, labels):
+    def forward(
+        self, features: Mapping[str, torch.Tensor], reference: Mapping[str, torch.Tensor], labels: torch.Tensor
+    ) -> torch.Tensor:
         """Weighted scalar distance; 0 where no cell counts.
 
         Args:

@@ -1,7 +1,9 @@
 """Block masks (Hoyer et al., MIC, CVPR 2023, section 3.2)."""
 
+from typing import Any
+
 import torch
-from detectron2.config import configurable
+from detectron2.config import CfgNode, configurable
 
 
 class BlockMask:
@@ -12,7 +14,7 @@ class BlockMask:
     """
 
     @configurable
-    def __init__(self, block_size, ratio):
+    def __init__(self, block_size: int, ratio: float) -> None:
         """
         Args:
             block_size: side of a block in pixels of the network's input, at least 1.
@@ -26,10 +28,10 @@ class BlockMask:
         self.ratio = ratio
 
     @classmethod
-    def from_config(cls, cfg):
+    def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
         return {"block_size": cfg.MODEL.MIC.MASK.BLOCK_SIZE, "ratio": cfg.MODEL.MIC.MASK.RATIO}
 
-    def sample(self, images):
+    def sample(self, images: torch.Tensor) -> torch.Tensor:
         """Draw the pixels to keep for NxCxHxW `images`: a bool tensor Nx1xHxW on their device."""
         count, _, height, width = images.shape
         blocks = (count, 1, -(-height // self.block_size), -(-width // self.block_size))
@@ -37,7 +39,7 @@ class BlockMask:
         keep = keep.repeat_interleave(self.block_size, 2)[:, :, :height]
         return keep.repeat_interleave(self.block_size, 3)[..., :width]
 
-    def __call__(self, images):
+    def __call__(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return (masked images, share of removed pixels as a 0-dim tensor).
 
         Removed pixels become 0, which in a *normalised* image is the dataset's mean colour.

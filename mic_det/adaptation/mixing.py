@@ -1,9 +1,13 @@
 """ClassMix: half of a source image's classes pasted onto a target image (Olsson et al., WACV 2021; DACS, WACV 2021)."""
 
+from typing import TypeAlias
+
 import torch
 
+LabelledImages: TypeAlias = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # images NxCxHxW, labels NxHxW, weights NxHxW
 
-def present_classes(labels, num_classes):
+
+def present_classes(labels: torch.Tensor, num_classes: int) -> torch.Tensor:
     """Bool tensor (..., num_classes) of the classes in labels (..., H, W); other values are not looked at."""
     flat = labels.flatten(-2)
     # One extra column takes the values outside the range, so that nothing is asked of the device.
@@ -12,7 +16,7 @@ def present_classes(labels, num_classes):
     return found.scatter_(-1, columns, torch.ones_like(columns, dtype=torch.bool))[..., :num_classes]
 
 
-def choose_half(present):
+def choose_half(present: torch.Tensor) -> torch.Tensor:
     """A random half, rounded up, of the true entries of each row of N bool vectors."""
     order = torch.rand(present.shape, device=present.device).masked_fill(~present, 2.0).argsort(dim=-1)
     rank = order.argsort(dim=-1)
@@ -22,7 +26,7 @@ def choose_half(present):
 class ClassMix:
     """Pastes the pixels of randomly chosen source classes, and their labels, onto target images with pseudo-labels."""
 
-    def __init__(self, num_classes, batch_classes=False, ignore_label=255):
+    def __init__(self, num_classes: int, batch_classes: bool = False, ignore_label: int = 255) -> None:
         """
         Args:
             num_classes: labels are below this, or `ignore_label`.
@@ -34,7 +38,7 @@ class ClassMix:
         self.batch_classes = batch_classes
         self.ignore_label = ignore_label
 
-    def choose(self, labels):
+    def choose(self, labels: torch.Tensor) -> torch.Tensor:
         """Bool NxHxW: the source pixels to paste, of labels NxHxW."""
         count = self.num_classes + 1
         indices = torch.where(labels == self.ignore_label, self.num_classes, labels)
@@ -45,7 +49,7 @@ class ClassMix:
             present[:, self.num_classes] = False
         return choose_half(present).gather(1, indices.flatten(1)).view(labels.shape)
 
-    def __call__(self, source, target):
+    def __call__(self, source: LabelledImages, target: LabelledImages) -> LabelledImages:
         """Mix pairs of (images NxCxHxW, labels NxHxW, weights NxHxW) by position; returns another such triple.
 
         Pasted pixels have the source's label and weight.

@@ -1,19 +1,21 @@
 """Adaptation of a segmentor's output: adversarial (AdaptSegNet, CVPR 2018) and by minimal entropy (ADVENT, CVPR 2019)."""
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from detectron2.config import configurable
+from detectron2.config import CfgNode, configurable
 from torch import nn
 from torch.func import functional_call
 
 SOURCE, TARGET = 0.0, 1.0
-LOSSES = {"ls": F.mse_loss, "vanilla": F.binary_cross_entropy_with_logits}
+LOSSES: dict[str, Callable[..., torch.Tensor]] = {"ls": F.mse_loss, "vanilla": F.binary_cross_entropy_with_logits}
 
 
-def mean_entropy(logits):
+def mean_entropy(logits: torch.Tensor) -> torch.Tensor:
     """Mean over pixels of the entropy of softmax(logits), NxKxHxW, divided by log K: between 0 and 1."""
     log_probabilities = logits.float().log_softmax(dim=1)
     entropy = -(log_probabilities.exp() * log_probabilities).sum(dim=1)
@@ -24,7 +26,7 @@ class OutputDiscriminator(nn.Module):
     """Tells source from target by class probabilities (Tsai et al., AdaptSegNet, CVPR 2018, section 4.1)."""
 
     @configurable
-    def __init__(self, num_classes, weight, loss="ls", width=64):
+    def __init__(self, num_classes: int, weight: float, loss: str = "ls", width: int = 64) -> None:
         """
         Args:
             num_classes: channels of the input.
@@ -44,7 +46,7 @@ class OutputDiscriminator(nn.Module):
         self.criterion = LOSSES[loss]
 
     @classmethod
-    def from_config(cls, cfg):
+    def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
         adversarial = cfg.MODEL.MIC.ADVERSARIAL
         return {
             "num_classes": cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES,
@@ -52,18 +54,18 @@ class OutputDiscriminator(nn.Module):
             "loss": adversarial.LOSS,
         }
 
-    def score(self, probabilities, domain):
+    def score(self, probabilities: torch.Tensor, domain: float) -> torch.Tensor:
         """Loss of the discriminator's answer on probabilities NxKxHxW against SOURCE or TARGET."""
         answer = self.layers(probabilities)
         return self.criterion(answer, torch.full_like(answer, domain))
 
-    def deception(self, probabilities):
+    def deception(self, probabilities: torch.Tensor) -> torch.Tensor:
         """The same against SOURCE, with a gradient for the probabilities but none for the discriminator."""
         frozen = {name: value.detach() for name, value in self.layers.named_parameters()}
         answer = functional_call(self.layers, frozen, (probabilities,))
         return self.criterion(answer, torch.full_like(answer, SOURCE))
 
-    def forward(self, source, target):
+    def forward(self, source: torch.Tensor, target: torch.Tensor) -> dict[str, torch.Tensor]:
         """Losses of both sides in one pass.
 
         Args:

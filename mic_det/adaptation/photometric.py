@@ -3,15 +3,18 @@
 Both work on batches in RGB in [0, 1] and draw strengths afresh for every image of every iteration.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 import torch.nn.functional as F
-from detectron2.config import configurable
+from detectron2.config import CfgNode, configurable
 from torchvision.transforms.v2 import functional as TF
 
 BLUR_RADIUS = 4  # pixels: 3.5 standard deviations at the largest published sigma
 
 
-def jitter(images, strength):
+def jitter(images: torch.Tensor, strength: float) -> torch.Tensor:
     """Brightness, contrast, saturation and hue changed by up to `strength`, per image, in that order.
 
     Args:
@@ -28,7 +31,7 @@ def jitter(images, strength):
     return torch.stack(jittered)
 
 
-def kornia_jitter(images, strength):
+def kornia_jitter(images: torch.Tensor, strength: float) -> torch.Tensor:
     """Jitter as kornia 0.5.8, which the published segmentation code uses, understands it; arguments as in `jitter`.
 
     Brightness is added and contrast multiplies about 0, the hue moves by up to +-strength of the whole circle, and the four
@@ -50,14 +53,14 @@ def kornia_jitter(images, strength):
     return torch.stack(jittered)
 
 
-def scale_saturation(image, factor):
+def scale_saturation(image: torch.Tensor, factor: float) -> torch.Tensor:
     """Multiply the saturation of HSV, at most to 1: every channel keeps its share of the distance to the largest."""
     value = image.amax(dim=-3, keepdim=True)
     spread = (value - image.amin(dim=-3, keepdim=True)).clamp(min=1e-8)
     return value - (value - image) * (value / spread).clamp(max=factor)
 
 
-def gaussian_blur(images, sigmas):
+def gaussian_blur(images: torch.Tensor, sigmas: torch.Tensor) -> torch.Tensor:
     """Separable Gaussian blur with reflected borders; one standard deviation in pixels per image (N)."""
     count, channels, height, width = images.shape
     radius = min(BLUR_RADIUS, height - 1, width - 1)
@@ -75,8 +78,17 @@ class PhotometricAugmentation:
 
     @configurable
     def __init__(
-        self, jitter_strength, jitter_prob, blur_prob, blur_sigma, pixel_mean, pixel_std, is_bgr, kornia=False, per_batch=False
-    ):
+        self,
+        jitter_strength: float,
+        jitter_prob: float,
+        blur_prob: float,
+        blur_sigma: Sequence[float],
+        pixel_mean: Sequence[float],
+        pixel_std: Sequence[float],
+        is_bgr: bool,
+        kornia: bool = False,
+        per_batch: bool = False,
+    ) -> None:
         """
         Args:
             jitter_strength: see `jitter`; 0 turns jitter off.
@@ -98,7 +110,7 @@ class PhotometricAugmentation:
         self.per_batch = per_batch
 
     @classmethod
-    def from_config(cls, cfg):
+    def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
         augment = cfg.MODEL.MIC.AUGMENT
         return {
             "jitter_strength": augment.JITTER,
@@ -113,21 +125,21 @@ class PhotometricAugmentation:
         }
 
     @property
-    def changes(self):
+    def changes(self) -> bool:
         """Whether it ever changes an image."""
         return self.jitter_prob > 0 or self.blur_prob > 0
 
-    def denormalise(self, images):
+    def denormalise(self, images: torch.Tensor) -> torch.Tensor:
         """Normalised images in the network's channel order -> RGB in [0, 1]."""
         images = images * self.std.to(images) + self.mean.to(images)
         return (images.flip(1) if self.is_bgr else images).clamp(0, 1)
 
-    def normalise(self, images):
+    def normalise(self, images: torch.Tensor) -> torch.Tensor:
         """Inverse of `denormalise`."""
         images = images.flip(1) if self.is_bgr else images
         return (images - self.mean.to(images)) / self.std.to(images)
 
-    def __call__(self, images):
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """Augment normalised images (Nx3xHxW); the chosen images are new tensors, the input is not changed."""
         # Drawn on the CPU: which images change decides what is computed, and asking the device would stall it.
         drawn = torch.rand(2, 1 if self.per_batch else len(images))

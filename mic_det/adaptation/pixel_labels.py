@@ -1,14 +1,16 @@
 """Teacher scores per pixel -> labels with a quality (Tranheden et al., DACS, WACV 2021; MIC, CVPR 2023, equation 5)."""
 
+from typing import Any
+
 import torch
-from detectron2.config import configurable
+from detectron2.config import CfgNode, configurable
 
 
 class PixelPseudoLabels:
     """Every pixel gets the teacher's class; how much it counts is the share of confident pixels in its image."""
 
     @configurable
-    def __init__(self, threshold, batch_quality=False):
+    def __init__(self, threshold: float, batch_quality: bool = False) -> None:
         """
         Args:
             threshold: least probability of a confident pixel, in [0, 1]; 0 makes every weight 1.
@@ -20,13 +22,15 @@ class PixelPseudoLabels:
         self.batch_quality = batch_quality
 
     @classmethod
-    def from_config(cls, cfg):
+    def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
         return {
             "threshold": cfg.MODEL.MIC.PSEUDO_LABELS.THRESHOLD,
             "batch_quality": cfg.MODEL.MIC.REFERENCE.BATCH_QUALITY,
         }
 
-    def __call__(self, logits, valid=None):
+    def __call__(
+        self, logits: torch.Tensor, valid: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Label logits NxKxHxW.
 
         Args:
@@ -42,7 +46,7 @@ class PixelPseudoLabels:
         return labels, weights if valid is None else weights * valid, weights[:, 0, 0]
 
 
-def class_shares(labels, num_classes):
+def class_shares(labels: torch.Tensor, num_classes: int) -> torch.Tensor:
     """Shares of the pixels, in [0, 1], that each class has in labels NxHxW: K numbers, counted without waiting for the device."""
     labels = labels.flatten()
     counts = torch.zeros(num_classes, dtype=torch.long, device=labels.device)

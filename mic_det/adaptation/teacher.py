@@ -1,10 +1,15 @@
 """The exponential-moving-average teacher (Tarvainen & Valpola, Mean Teacher, NeurIPS 2017)."""
 
 import copy
+from collections.abc import Iterable
+from typing import Any, TypeAlias
 
 import torch
-from detectron2.config import configurable
+from detectron2.config import CfgNode, configurable
 from torch import nn
+from typing_extensions import Self
+
+Pair: TypeAlias = tuple[torch.Tensor, torch.Tensor]  # the teacher's and the student's
 
 
 class EMATeacher(nn.Module):
@@ -14,7 +19,9 @@ class EMATeacher(nn.Module):
     """
 
     @configurable
-    def __init__(self, student, alpha, ramp=False, batch_statistics=False, copied=()):
+    def __init__(
+        self, student: nn.Module, alpha: float, ramp: bool = False, batch_statistics: bool = False, copied: Iterable[str] = ()
+    ) -> None:
         """
         Args:
             student: module to copy; the teacher starts equal to it.
@@ -34,7 +41,7 @@ class EMATeacher(nn.Module):
         self.averaged = [not name.startswith(tuple(copied)) for name, _ in student.named_parameters()]
 
     @classmethod
-    def from_config(cls, cfg, student, copied=()):
+    def from_config(cls, cfg: CfgNode, student: nn.Module, copied: Iterable[str] = ()) -> dict[str, Any]:
         return {
             "student": student,
             "alpha": cfg.MODEL.MIC.TEACHER.ALPHA,
@@ -43,7 +50,7 @@ class EMATeacher(nn.Module):
             "copied": copied,
         }
 
-    def train(self, mode=True):
+    def train(self, mode: bool = True) -> Self:
         """Stay in evaluation mode whatever the parent module does, but for `batch_statistics`."""
         super().train(False)
         if self.batch_statistics:
@@ -52,16 +59,17 @@ class EMATeacher(nn.Module):
                     module.train(mode)
         return self
 
-    def alpha_at(self, iteration):
+    def alpha_at(self, iteration: int) -> float:
+        """The share of the teacher that survives the update of an iteration, counted from 0."""
         return min(1 - 1 / (iteration + 1), self.alpha) if self.ramp else self.alpha
 
     @torch.no_grad()
-    def copy_from(self, student):
+    def copy_from(self, student: nn.Module) -> None:
         """Become equal to the student."""
         self.model.load_state_dict(student.state_dict())
 
     @torch.no_grad()
-    def update(self, student, iteration, answers=True):
+    def update(self, student: nn.Module, iteration: int, answers: bool = True) -> None:
         """teacher <- alpha * teacher + (1 - alpha) * student for parameters, in place; buffers and `copied` are copied.
 
         With `batch_statistics`, buffers are the teacher's own as soon as it `answers`. Until then nothing would move them with
@@ -73,11 +81,16 @@ class EMATeacher(nn.Module):
             answers: whether the teacher is asked in this iteration; no more than a function of config and iteration, so that
                 resumed and shared runs agree.
         """
-        pairs = list(zip(self.model.parameters(), (p.detach() for p in student.parameters()), strict=True))
+        pairs: list[Pair] = list(zip(self.model.parameters(), (p.detach() for p in student.parameters()), strict=True))
         averaged = [pair for pair, average in zip(pairs, self.averaged, strict=True) if average]
         copied = [pair for pair, average in zip(pairs, self.averaged, strict=True) if not average]
         if not (self.batch_statistics and answers):
             copied += zip(self.model.buffers(), student.buffers(), strict=True)
-        torch._foreach_lerp_(*map(list, zip(*averaged, strict=True)), 1 - self.alpha_at(iteration))
+        torch._foreach_lerp_(*unzipped(averaged), 1 - self.alpha_at(iteration))
         if copied:
-            torch._foreach_copy_(*map(list, zip(*copied, strict=True)))
+            torch._foreach_copy_(*unzipped(copied))
+
+
+def unzipped(pairs: list[Pair]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """The teacher's tensors and the student's."""
+    return [own for own, _ in pairs], [other for _, other in pairs]

@@ -1,14 +1,19 @@
 """The anchors that came with a weight file against those of the configured detector."""
 
 import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from torch import nn
 
 logger = logging.getLogger(__name__)
 TABLES = "anchor_generator.cell_anchors"
 
 
-def warn_of_other_anchors(model, state, file):
+def warn_of_other_anchors(model: nn.Module, state: Mapping[str, Any], file: str | Path) -> None:
     """One warning when a plain state dict brings anchors that the detector has not and will not take over.
 
     Without MODEL.MIC.REFERENCE.LEGACY_BOXES anchors are no part of the state dict, and detectron2 drops a file's without a word.
@@ -26,7 +31,7 @@ def warn_of_other_anchors(model, state, file):
         )
 
 
-def same_anchors(own, other):
+def same_anchors(own: torch.Tensor, other: torch.Tensor | np.ndarray) -> bool:
     """Whether two Ax4 tables are equal to a hundredth of a pixel."""
     other = torch.as_tensor(other, dtype=own.dtype, device=own.device)
     return own.shape == other.shape and torch.allclose(own, other, rtol=0, atol=0.01)

@@ -1,12 +1,14 @@
 """Checkpoints between three layouts: mic-det's (student and teacher), plain detectron2's, and the published code's."""
 
 import logging
+from collections.abc import Collection
+from pathlib import Path
 
-from detectron2.config import get_cfg
+from detectron2.config import CfgNode, get_cfg
 from detectron2.modeling import build_model
 
 from mic_det.checkpoint import published_detection, published_segmentation, torchvision_files
-from mic_det.checkpoint.names import part
+from mic_det.checkpoint.names import StateDict, part
 from mic_det.checkpoint.published_detection import is_published
 from mic_det.checkpoint.published_segmentation import is_published_segmentation, networks_of
 from mic_det.checkpoint.reading import read_weights
@@ -21,7 +23,7 @@ logger = logging.getLogger(__name__)
 PREFIXES = {"student": "student.", "teacher": "teacher.model."}
 
 
-def check_unmatched(names, allowed, where):
+def check_unmatched(names: Collection[str], allowed: bool, where: str | Path) -> None:
     """Log every name of an entry that has no counterpart; raise UserError unless that is allowed."""
     if not names:
         return
@@ -33,7 +35,7 @@ def check_unmatched(names, allowed, where):
         )
 
 
-def read_models(path, allow_unmatched=False):
+def read_models(path: str | Path, allow_unmatched: bool = False) -> tuple[StateDict, StateDict, StateDict]:
     """(student, teacher, extras) state dicts of a checkpoint in any of the three layouts; one model serves as both.
 
     The extras are what EXTRAS names: domain classifiers, features that distances are measured to and so on.
@@ -42,10 +44,10 @@ def read_models(path, allow_unmatched=False):
     if is_mic_checkpoint(state):
         known = (*PREFIXES.values(), *EXTRAS)
         check_unmatched([name for name in state if not name.startswith(known)], allow_unmatched, path)
-        return (*(part(state, prefix) for prefix in PREFIXES.values()), extras_of(state))
+        return part(state, PREFIXES["student"]), part(state, PREFIXES["teacher"]), extras_of(state)
     if is_published_segmentation(state):
         return read_segmentation(state, path, allow_unmatched)
-    unknown = []
+    unknown: list[str] = []
     if is_published(state):
         state, unknown = published_detection.from_published(state)
     elif torchvision_files.is_detector(state):
@@ -55,11 +57,12 @@ def read_models(path, allow_unmatched=False):
     return plain, plain, extras_of(state)
 
 
-def extras_of(state):
+def extras_of(state: StateDict) -> StateDict:
+    """Entries that belong to neither student nor teacher."""
     return {name: value for name, value in state.items() if name.startswith(EXTRAS)}
 
 
-def read_segmentation(state, path, allow_unmatched):
+def read_segmentation(state: StateDict, path: str | Path, allow_unmatched: bool) -> tuple[StateDict, StateDict, StateDict]:
     """`read_models` of a published segmentation checkpoint: with a teacher only when it is one of a training run."""
     networks, unknown = networks_of(state)
     found = {}
@@ -72,7 +75,7 @@ def read_segmentation(state, path, allow_unmatched):
     return found["student"], found.get("teacher", found["student"]), extras
 
 
-def mic_checkpoint(path, teacher_path=None, allow_unmatched=False):
+def mic_checkpoint(path: str | Path, teacher_path: str | Path | None = None, allow_unmatched: bool = False) -> StateDict:
     """A mic-det state dict from any checkpoint; with `teacher_path`, that file's model is the teacher."""
     student, teacher, extras = read_models(path, allow_unmatched)
     if teacher_path:
@@ -81,13 +84,13 @@ def mic_checkpoint(path, teacher_path=None, allow_unmatched=False):
     return {f"{prefix}{name}": value for prefix, state in parts for name, value in state.items()}
 
 
-def plain_checkpoint(path, model, allow_unmatched=False):
+def plain_checkpoint(path: str | Path, model: str, allow_unmatched: bool = False) -> StateDict:
     """The plain detectron2 state dict of the "student" or "teacher" of any checkpoint."""
     student, teacher, _ = read_models(path, allow_unmatched)
     return student if model == "student" else teacher
 
 
-def published_checkpoint(path, model, allow_unmatched=False, head=None):
+def published_checkpoint(path: str | Path, model: str, allow_unmatched: bool = False, head: str | None = None) -> StateDict:
     """The "student" or "teacher", and a detector's domain classifiers, in the published naming.
 
     Args:
@@ -113,12 +116,12 @@ def published_checkpoint(path, model, allow_unmatched=False, head=None):
     return state
 
 
-def has_legacy_boxes(state):
+def has_legacy_boxes(state: StateDict) -> bool:
     """Whether a mic-det or plain state dict is of a detector with MODEL.MIC.REFERENCE.LEGACY_BOXES, which keeps its anchors."""
     return any(published_detection.ANCHORS in name for name in state)
 
 
-def with_legacy_boxes(cfg, state):
+def with_legacy_boxes(cfg: CfgNode, state: StateDict) -> CfgNode:
     """The config, with LEGACY_BOXES when the state dict is of such a detector."""
     if has_legacy_boxes(state):
         cfg = cfg.clone()
@@ -126,7 +129,7 @@ def with_legacy_boxes(cfg, state):
     return cfg
 
 
-def check_fit(cfg, state, allow_unmatched=False):
+def check_fit(cfg: CfgNode, state: StateDict, allow_unmatched: bool = False) -> None:
     """Compare a mic-det or plain state dict with the configured model; raise UserError when they do not fit."""
     task_of(cfg)  # a sentence for configs that are not mic-det's
     model = build_model(cfg)
@@ -143,7 +146,7 @@ def check_fit(cfg, state, allow_unmatched=False):
     check_unmatched(wrong, allow_unmatched, "the checkpoint or the configured model")
 
 
-def stock_config(cfg, weights):
+def stock_config(cfg: CfgNode, weights: str | Path) -> CfgNode | None:
     """The student's config without mic-det's keys, for detectron2's own tools; None when only mic-det has such a student.
 
     Raises:
@@ -170,7 +173,7 @@ def stock_config(cfg, weights):
     return stock
 
 
-def legacy_config(cfg, weights):
+def legacy_config(cfg: CfgNode, weights: str | Path) -> CfgNode | None:
     """The config for a detector with LEGACY_BOXES where mic_det is imported; None for others, which the given config fits."""
     if not cfg.MODEL.MIC.REFERENCE.LEGACY_BOXES:
         return None

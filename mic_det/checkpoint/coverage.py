@@ -40,6 +40,7 @@ def part_of(name: str, has_pyramid: bool) -> str:
 
 
 def listing(names: list[str]) -> str:
+    """The first SHOWN names and how many more there are."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
 
@@ -58,13 +59,15 @@ class Coverage:
     own: list[str]
     filled: set[str]
     unused: list[str] = field(default_factory=list)
-    mismatched: dict[str, tuple] = field(default_factory=dict)
+    mismatched: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
 
     @property
     def random(self) -> list[str]:
+        """Names of the entries that the file did not fill."""
         return [name for name in self.own if name not in self.filled]
 
     def part(self, name: str) -> str:
+        """`part_of` an entry of this network."""
         return part_of(name, any(own.startswith(("backbone.bottom_up.", "backbone.net.")) for own in self.own))
 
     @property
@@ -75,6 +78,7 @@ class Coverage:
 
     @property
     def random_parts(self) -> str:
+        """The parts that are not wholly filled, each with how much is missing."""
         return ", ".join(
             f"{part} ({count - filled} of {count})" for part, (filled, count) in self.counts.items() if filled < count
         )

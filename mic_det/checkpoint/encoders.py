@@ -5,10 +5,12 @@ OpenMMLab's `resnet*_v1c-*.pth`.
 """
 
 import re
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import torch
 
-from mic_det.checkpoint.names import rename
+from mic_det.checkpoint.names import StateDict, rename
 from mic_det.errors import UserError
 
 MAX_BLOCKS = 40  # in a stage of MiT-B5
@@ -30,7 +32,7 @@ VERSION_4 = (
 )
 
 
-def mit_names():
+def mit_names() -> dict[str, str]:
     """{module there: module here} for SegFormer's own names; keys and values are one module there, here named `kv`."""
     names = {}
     for stage in range(4):
@@ -55,9 +57,9 @@ def mit_names():
     return names
 
 
-def resnet_names():
+def resnet_names() -> dict[str, str]:
     """{module there: module here} for OpenMMLab's ResNet-v1c."""
-    names = {}
+    names: dict[str, str] = {}
     for index in range(3):
         names |= {f"stem.{3 * index}": f"stem.conv{index + 1}", f"stem.{3 * index + 1}": f"stem.conv{index + 1}.norm"}
     for stage in range(1, 5):
@@ -69,7 +71,7 @@ def resnet_names():
     return names
 
 
-def split_key_values(state):
+def split_key_values(state: StateDict) -> StateDict:
     """Divide every joint key-value projection into its halves."""
     divided = {}
     for name, value in state.items():
@@ -81,7 +83,7 @@ def split_key_values(state):
     return divided
 
 
-def join_key_values(state):
+def join_key_values(state: StateDict) -> StateDict:
     """Inverse of `split_key_values`."""
     joined = {}
     for name, value in state.items():
@@ -93,14 +95,14 @@ def join_key_values(state):
     return joined
 
 
-def is_public_encoder(state):
+def is_public_encoder(state: Collection[str]) -> bool:
     """Whether a state dict is an encoder alone, in one of the public files' naming."""
     mit = re.compile(r"(segformer\.)?(encoder\.block\.|encoder\.patch_embeddings\.|stages\.0\.patch_embeddings\.)|patch_embed1\.")
     resnet_v1c = "stem.0.weight" in state and "layer1.0.conv1.weight" in state
     return resnet_v1c or any(mit.match(name) for name in state)
 
 
-def encoder_weights(state):
+def encoder_weights(state: Mapping[str, Any]) -> StateDict:
     """A public encoder's state dict in our names, without its classifier.
 
     Raises:

@@ -1,7 +1,9 @@
 """Checkpoint files that a crash at any moment cannot spoil."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -13,14 +15,14 @@ from mic_det.validation import refuse
 LAST = "last_checkpoint"
 
 
-def save(path, content):
+def save(path: str | Path, content: object) -> None:
     """Save tensors and plain Python values, then note the file's name in `last_checkpoint` beside it."""
     path = Path(path)
     save_tensors(path, content)
     write_text(path.with_name(LAST), path.name)
 
 
-def save_tensors(path, content):
+def save_tensors(path: str | Path, content: object) -> None:
     """Save tensors and plain Python values. Raises UserError when that fails; an earlier file of the name is still there then."""
     try:
         write_atomically(path, lambda temporary: torch.save(content, temporary))
@@ -28,7 +30,7 @@ def save_tensors(path, content):
         raise UserError(f"{path} cannot be written: {str(error).splitlines()[0]}.") from error
 
 
-def load(path):
+def load(path: str | Path) -> Any:
     """Load a `.pth` file onto the CPU; only tensors and plain values are unpickled.
 
     Raises:
@@ -44,7 +46,7 @@ def load(path):
         raise UserError(f"Checkpoint {path} cannot be read: {formats.reason(path, error)}") from error
 
 
-def last_checkpoint(folder):
+def last_checkpoint(folder: str | Path) -> Path | None:
     """Path of the newest checkpoint of a run, or None when no run has written one.
 
     Raises:
@@ -64,7 +66,7 @@ def last_checkpoint(folder):
     return path
 
 
-def check_run(content, path, parts):
+def check_run(content: Any, path: str | Path, parts: Iterable[str]) -> None:
     """Check that what was loaded is a checkpoint of a run like this one, before anything is taken from it.
 
     Args:
@@ -93,14 +95,14 @@ def check_run(content, path, parts):
     refuse(where, faults)
 
 
-def remove_old(folder, keep):
+def remove_old(folder: str | Path, keep: int) -> None:
     """Delete all but the newest `keep` periodic checkpoints (`model_<iteration>.pth`); 0 keeps all."""
     found = sorted(path for path in Path(folder).glob("model_*.pth") if re.fullmatch(r"model_\d+", path.stem))
     for path in found[:-keep] if keep else ():
         path.unlink()
 
 
-def remove_temporary(folder):
+def remove_temporary(folder: str | Path) -> None:
     """Delete what a killed process left half-written."""
     for path in Path(folder).glob(".*.tmp"):
         path.unlink()

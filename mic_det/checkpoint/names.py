@@ -1,12 +1,20 @@
 """Renaming the entries of state dicts."""
 
+from collections.abc import Mapping
+from typing import TypeVar
 
-def part(state, prefix):
+import torch
+
+StateDict = dict[str, torch.Tensor]
+T = TypeVar("T")
+
+
+def part(state: Mapping[str, T], prefix: str) -> dict[str, T]:
     """The entries below `prefix`, without it."""
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
-def rename(state, modules):
+def rename(state: Mapping[str, T], modules: Mapping[str, str]) -> tuple[dict[str, T], list[str]]:
     """Give entries the names of their modules' counterparts.
 
     Args:

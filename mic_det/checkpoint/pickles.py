@@ -2,6 +2,7 @@
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 from mic_det.checkpoint import formats
 from mic_det.errors import UserError
@@ -20,13 +21,14 @@ ALLOWED = {
 class ArrayUnpickler(pickle.Unpickler):
     """Unpickles plain containers and numpy arrays, and refuses every other class or function before it is called."""
 
-    def find_class(self, module, name):
+    def find_class(self, module: str, name: str) -> Any:
+        """What a pickle asks for by name. Raises UnpicklingError for all that is not in ALLOWED."""
         if (module, name) not in ALLOWED:
             raise pickle.UnpicklingError(f"it wants to call {module}.{name}, which weights do not need")
         return super().find_class(module, name)
 
 
-def load_pickle(path):
+def load_pickle(path: str | Path) -> Any:
     """The content of a `.pkl` weight file.
 
     Raises:

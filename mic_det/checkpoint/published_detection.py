@@ -6,7 +6,7 @@ epsilon, and in the coordinates of the anchors, which the file brings along (see
 
 import torch
 
-from mic_det.checkpoint.names import rename
+from mic_det.checkpoint.names import StateDict, rename
 from mic_det.errors import UserError
 
 MODEL_PREFIXES = ("module.", "ema_model.")
@@ -19,7 +19,7 @@ ANCHORS = "proposal_generator.anchor_generator.cell_anchors."
 FINEST_STRIDE = 4
 
 
-def module_names():
+def module_names() -> dict[str, str]:
     """{module name there: module name here} for every layer with weights."""
     names = {
         "backbone.body.stem.conv1": "backbone.bottom_up.stem.conv1",
@@ -54,18 +54,18 @@ def module_names():
     return names
 
 
-def anchor_shift(name):
+def anchor_shift(name: str) -> torch.Tensor:
     """From the last pixels of anchors of the first cell to the ends of anchors about (0, 0), for a level's table."""
     half = FINEST_STRIDE * 2 ** int(name.removeprefix(ANCHORS)) / 2
     return torch.tensor([-half, -half, 1 - half, 1 - half])
 
 
-def is_published(state):
+def is_published(state: StateDict) -> bool:
     """Torchvision's detectors have a `backbone.body` too, but without `stem`."""
     return any("backbone.body." in name for name in state) and not any("backbone.body.conv1." in name for name in state)
 
 
-def from_published(state):
+def from_published(state: StateDict) -> tuple[StateDict, list[str]]:
     """A published state dict -> (plain detectron2 state dict plus `alignment.*`, unknown names)."""
     for prefix in MODEL_PREFIXES:
         state = {name.removeprefix(prefix): value for name, value in state.items()}
@@ -82,7 +82,7 @@ def from_published(state):
     return state, unknown
 
 
-def to_published(state):
+def to_published(state: StateDict) -> tuple[StateDict, list[str]]:
     """A plain detectron2 state dict (and `alignment.*`) -> (published naming, unknown names).
 
     Raises:

@@ -6,9 +6,10 @@ and LC-MSM's text encoder, of which only the class embeddings are used: the conf
 
 import logging
 import re
+from collections.abc import Collection
 
 from mic_det.checkpoint.encoders import join_key_values, mit_names, resnet_names, split_key_values
-from mic_det.checkpoint.names import part, rename
+from mic_det.checkpoint.names import StateDict, part, rename
 
 HEADS = {
     "decode_head.head.": "sem_seg_head.",
@@ -26,16 +27,17 @@ BRANCHES, LEVELS = 5, 4
 logger = logging.getLogger(__name__)
 
 
-def conv(there, here):
+def conv(there: str, here: str) -> dict[str, str]:
     """A convolution with its normalisation."""
     return {f"{there}.conv": here, f"{there}.bn": f"{here}.norm"}
 
 
-def separable(there, here):
+def separable(there: str, here: str) -> dict[str, str]:
+    """A depthwise convolution and the pointwise one that follows it."""
     return {**conv(f"{there}.depthwise_conv", f"{here}.depthwise"), **conv(f"{there}.pointwise_conv", f"{here}.pointwise")}
 
 
-def aspp(there, here):
+def aspp(there: str, here: str) -> dict[str, str]:
     """Plain and separable branches, and the convolution that joins them."""
     names = conv(f"{there}bottleneck", f"{here}.bottleneck")
     for branch in range(BRANCHES):
@@ -44,27 +46,31 @@ def aspp(there, here):
     return names
 
 
-def daformer_names():
+def daformer_names() -> dict[str, str]:
+    """{module there: module here} of DAFormer's decoder."""
     names = {f"embed_layers.{level}.proj": f"embeddings.{level}.proj" for level in range(LEVELS)}
     return {**names, **aspp("fuse_layer.", "fuse"), **conv("fuse_layer", "fuse"), "conv_seg": "classifier"}
 
 
-def segformer_names():
+def segformer_names() -> dict[str, str]:
+    """{module there: module here} of SegFormer's decoder."""
     names = {f"linear_c.{level}.proj": f"embeddings.{level}.proj" for level in range(LEVELS)}
     return {**names, **conv("linear_fuse", "fuse"), "linear_pred": "classifier"}
 
 
-def deeplabv2_names():
+def deeplabv2_names() -> dict[str, str]:
+    """{module there: module here} of DeepLabV2's decoder."""
     return {f"aspp_modules.{branch}.conv": f"branches.{branch}" for branch in range(BRANCHES)}
 
 
-def deeplabv3plus_names():
+def deeplabv3plus_names() -> dict[str, str]:
+    """{module there: module here} of DeepLabV3+'s decoder."""
     refine = {**separable("sep_bottleneck.0", "refine.0"), **separable("sep_bottleneck.1", "refine.1")}
     pool, low_level = conv("image_pool.1", "aspp.image_pool"), conv("c1_bottleneck", "low_level")
     return {**aspp("", "aspp"), **pool, **low_level, **refine, "conv_seg": "classifier"}
 
 
-def published_head(names):
+def published_head(names: Collection[str]) -> dict[str, str]:
     """Names of the published decoder that has such entries."""
     if any(name.startswith("linear_c.") for name in names):
         return segformer_names()
@@ -73,7 +79,7 @@ def published_head(names):
     return daformer_names() if any(name.startswith("embed_layers.") for name in names) else deeplabv2_names()
 
 
-def own_head(state, head=None):
+def own_head(state: StateDict, head: str | None = None) -> dict[str, str]:
     """The same for a head's state dict in our names.
 
     SegFormer's decoder and DAFormer's without context ("conv1") have the same entries: `head`, its registered name, decides,
@@ -87,11 +93,12 @@ def own_head(state, head=None):
     return daformer_names() if has_context or head == "DAFormerHead" else segformer_names()
 
 
-def is_published_segmentation(state):
+def is_published_segmentation(state: StateDict) -> bool:
+    """Whether a state dict is a segmentation network in the published naming, or a training run's checkpoint."""
     return any(re.match(r"(module\.)?(model\.)?decode_head\.", name) for name in state)
 
 
-def networks_of(state):
+def networks_of(state: StateDict) -> tuple[dict[str, StateDict], list[str]]:
     """({"student": state dict, and, in a training checkpoint, "teacher" and "feature_distance"}, names of all other entries).
 
     The state dicts are in the published naming; LC-MSM's text projection, which lies outside, belongs to student and teacher.
@@ -112,7 +119,7 @@ def networks_of(state):
     return {network: own for network, own in found.items() if own}, others
 
 
-def from_published(state):
+def from_published(state: StateDict) -> tuple[StateDict, list[str]]:
     """One network in the published naming -> (our state dict, unknown names)."""
     renamed, unknown = rename(part(state, "backbone."), {**mit_names(), **resnet_names()})
     converted = {f"backbone.{name}": value for name, value in split_key_values(renamed).items()}
@@ -132,7 +139,7 @@ def from_published(state):
     return converted, unknown + sorted(set(state) - taken)
 
 
-def to_published(state, head=None):
+def to_published(state: StateDict, head: str | None = None) -> tuple[StateDict, list[str]]:
     """Our state dict of one network -> (published naming, unknown names); a text bank is left out.
 
     Args:

@@ -1,12 +1,15 @@
 """Reading a weight file of any library into a state dict."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from mic_det.checkpoint import files, formats
+from mic_det.checkpoint.names import StateDict
 from mic_det.checkpoint.pickles import load_pickle
 from mic_det.checkpoint.state_dicts import state_dict_of
 from mic_det.errors import UserError
@@ -15,7 +18,7 @@ from mic_det.errors import UserError
 CAFFE2_EXTRAS = ("_momentum", "weight_order", "model_iter", "lr")
 
 
-def read_weights(file: str | Path) -> dict:
+def read_weights(file: str | Path) -> dict[str, Any]:
     """A weight file as detectron2 takes it: "model", a state dict of tensors, "matching_heuristics" and maybe "__author__".
 
     `.pkl` files hold numpy arrays, by name or, in Caffe2's layout, in "blobs". Names that are not detectron2's are to be
@@ -43,7 +46,8 @@ def read_weights(file: str | Path) -> dict:
     return {"model": as_tensors(state_dict_of(content, file)), "matching_heuristics": True, "__author__": "Caffe2"}
 
 
-def as_tensors(state: dict) -> dict:
+def as_tensors(state: Mapping[str, Any]) -> StateDict:
+    """A state dict whose arrays became tensors."""
     return {name: torch.as_tensor(value) for name, value in state.items()}
 
 
@@ -56,7 +60,8 @@ def is_safetensors(file: str | Path) -> bool:
     return brace == b"{" and int.from_bytes(length, "little") < Path(file).stat().st_size
 
 
-def load_safetensors(file: str | Path) -> dict:
+def load_safetensors(file: str | Path) -> StateDict:
+    """The content of a safetensors file. Raises UserError when it cannot be read."""
     try:
         return load_file(file)
     except (SafetensorError, OSError, ValueError) as error:

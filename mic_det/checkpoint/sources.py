@@ -52,6 +52,7 @@ def find(path: str, download: bool = False) -> str:
 
 
 def local_file(path: str) -> str:
+    """`path` itself, or the weights of a Hugging Face folder. Raises UserError when there is neither."""
     if Path(path).is_file():
         return path
     if Path(path).is_dir():

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ TENSORS = (torch.Tensor, np.ndarray, np.generic)
 logger = logging.getLogger(__name__)
 
 
-def state_dict_of(content: object, file: str | Path) -> dict:
+def state_dict_of(content: object, file: str | Path) -> dict[str, Any]:
     """The state dict in a file's content, without the prefixes that all its names share.
 
     Raises:
@@ -34,12 +35,11 @@ def state_dict_of(content: object, file: str | Path) -> dict:
         if len(wrappers) > 1:
             logger.info("%s holds %s: '%s' is taken.", file, ", ".join(wrappers), wrappers[0])
         content = content[wrappers[0]]
-    check(content, file)
-    return without_prefixes(content)
+    return without_prefixes(checked(content, file))
 
 
-def check(state: object, file: str | Path) -> None:
-    """Raise UserError unless `state` maps names to tensors or arrays."""
+def checked(state: object, file: str | Path) -> Mapping[str, Any]:
+    """`state`, which maps names to tensors or arrays. Raises UserError when it does not."""
     if not isinstance(state, Mapping):
         raise UserError(f"{file} holds a {type(state).__name__}, not a state dict: save model.state_dict(), and name that file.")
     if not state:
@@ -57,9 +57,11 @@ def check(state: object, file: str | Path) -> None:
             f"{file} is no state dict: {len(strange)} of its {len(state)} entries are no tensors, e.g. "
             f"{', '.join(strange[:SHOWN])}. Save model.state_dict() alone, and name that file."
         )
+    return state
 
 
-def without_prefixes(state: Mapping) -> dict:
+def without_prefixes(state: Mapping[str, Any]) -> dict[str, Any]:
+    """A state dict without what stands before all of its names."""
     state = dict(state)
     while prefix := next((prefix for prefix in PREFIXES if all(name.startswith(prefix) for name in state)), None):
         state = {name.removeprefix(prefix): value for name, value in state.items()}

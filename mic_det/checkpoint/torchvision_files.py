@@ -10,7 +10,7 @@ import torch
 from detectron2.data.datasets.builtin_meta import COCO_CATEGORIES
 from detectron2.layers import ROIAlign
 
-from mic_det.checkpoint.names import rename
+from mic_det.checkpoint.names import StateDict, rename
 
 MAX_BLOCKS = 50  # in a stage; ResNet-200 has 36
 MASK_LAYERS = 8
@@ -59,23 +59,24 @@ def detector_names() -> dict[str, str]:
     }
 
 
-def is_resnet(state: dict) -> bool:
+def is_resnet(state: StateDict) -> bool:
     """Whether a state dict is a ResNet of torchvision or timm, deep stems included."""
     return "layer1.0.conv1.weight" in state and any(name.startswith(("conv1.", "bn1.")) for name in state)
 
 
-def is_detector(state: dict) -> bool:
+def is_detector(state: StateDict) -> bool:
+    """Whether a state dict is torchvision's Faster or Mask R-CNN."""
     return any(name.startswith("backbone.body.conv1.") for name in state)
 
 
-def from_resnet(state: dict) -> tuple[dict, list[str]]:
+def from_resnet(state: StateDict) -> tuple[StateDict, list[str]]:
     """A ResNet -> (state dict of detectron2's ResNet, names without counterpart); its ImageNet classifier keeps its name."""
     head = {name: value for name, value in state.items() if name.startswith(CLASSIFIER)}
     renamed, unknown = rename({name: value for name, value in state.items() if name not in head}, resnet_names("", ""))
     return {**without_counters(renamed), **head}, unknown
 
 
-def from_detector(state: dict) -> tuple[dict, list[str]]:
+def from_detector(state: StateDict) -> tuple[StateDict, list[str]]:
     """A Faster or Mask R-CNN -> (plain detectron2 state dict, names without counterpart); COCO's 91 numbers become 80 classes."""
     renamed, unknown = rename(state, detector_names())
     bias = renamed.get(f"{CLASSES}bias")
@@ -92,7 +93,7 @@ def from_detector(state: dict) -> tuple[dict, list[str]]:
     return without_counters(renamed), unknown
 
 
-def without_counters(state: dict) -> dict:
+def without_counters(state: StateDict) -> StateDict:
     """Frozen batch normalisation counts no batches."""
     return {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
 

@@ -1,11 +1,13 @@
 """BDD100K's detection labels -> COCO JSON (Yu et al., CVPR 2020), all of them or one time of day."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from tqdm import tqdm
 
 from mic_det.data.coco import read_json
 from mic_det.data.conversion import Conversion, box_fault
+from mic_det.data.records import Item
 from mic_det.errors import UserError
 
 # Cityscapes' names and order without train, which the field leaves out; BDD's names changed between its releases.
@@ -16,7 +18,7 @@ SIZE = (720, 1280)  # height, width of every image
 LABEL_FILES = ("labels/det_20/det_{split}.json", "labels/bdd100k_labels_images_{split}.json")
 
 
-def find_labels(root, split):
+def find_labels(root: str | Path, split: str) -> Path:
     """The label file of either release. Raises UserError naming both places."""
     paths = [Path(root) / name.format(split=split) for name in LABEL_FILES]
     found = next((path for path in paths if path.is_file()), None)
@@ -25,11 +27,11 @@ def find_labels(root, split):
     return found
 
 
-def read_objects(labels):
+def read_objects(labels: Iterable[Item] | None) -> tuple[list[Item], list[str]]:
     """(annotations without ids, reasons why objects are left out) of one image's "labels" list."""
     objects, left_out = [], []
     for label in labels or ():
-        name, box = NAMES.get(label.get("category")), label.get("box2d")
+        name, box = NAMES.get(label.get("category", "")), label.get("box2d")
         if not name or not box:
             continue  # lanes and drivable areas
         try:
@@ -45,7 +47,7 @@ def read_objects(labels):
     return objects, left_out
 
 
-def convert_bdd100k(root, split, time_of_day="daytime"):
+def convert_bdd100k(root: str | Path, split: str, time_of_day: str | None = "daytime") -> Conversion:
     """Convert one split; `time_of_day` is BDD's attribute, None takes all. Missing images are listed in the result."""
     path = find_labels(root, split)
     frames = read_json(path, "Label file")

@@ -1,6 +1,7 @@
 """What is odd about boxes that can be trained on: outside their image, thin, twice, or in another format than COCO's XYWH."""
 
 from mic_det.data.faults import Faults
+from mic_det.data.records import Content, Item
 
 TOLERANCE = 1  # pixels that a box may be beyond the image's border
 MOST, ALMOST_ALL = 0.5, 0.9  # shares of the boxes
@@ -18,7 +19,7 @@ def reaches_out(box: list[float], height: int, width: int) -> bool:
     return min(x, y) < -TOLERANCE or x + w > width + TOLERANCE or y + h > height + TOLERANCE
 
 
-def odd_boxes(content: dict) -> Faults:
+def odd_boxes(content: Content) -> Faults:
     """Kinds of odd boxes of a COCO dictionary whose entries are usable; nothing is left out for them."""
     faults, seen = Faults(), set()
     sizes = {image["id"]: (image.get("height"), image.get("width")) for image in content["images"]}
@@ -36,7 +37,7 @@ def odd_boxes(content: dict) -> Faults:
     return faults
 
 
-def other_format(annotations: list[dict], sizes: dict) -> Faults:
+def other_format(annotations: list[Item], sizes: dict[int | str, tuple[int | None, int | None]]) -> Faults:
     """A fault when most boxes look as if they held two corners, or shares of the image.
 
     Args:
@@ -59,10 +60,10 @@ def other_format(annotations: list[dict], sizes: dict) -> Faults:
 def like_corners(box: list[float], height: int | None, width: int | None) -> bool:
     """Whether x, y and w, h could be two corners in the image, the second beyond the first."""
     x, y, w, h = box
-    return None not in (height, width) and 0 <= x < w <= width + TOLERANCE and 0 <= y < h <= height + TOLERANCE
+    return height is not None and width is not None and 0 <= x < w <= width + TOLERANCE and 0 <= y < h <= height + TOLERANCE
 
 
 def reaches_beyond(box: list[float], height: int | None, width: int | None) -> bool:
     """Whether an XYWH box ends beyond the image's right or lower border, as two corners read as XYWH often do."""
     x, y, w, h = box
-    return None not in (height, width) and (x + w > width + TOLERANCE or y + h > height + TOLERANCE)
+    return height is not None and width is not None and (x + w > width + TOLERANCE or y + h > height + TOLERANCE)

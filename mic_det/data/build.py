@@ -1,8 +1,11 @@
 """Records of a run's datasets, what must hold before training, and streams of training samples."""
 
 import logging
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.utils import comm
 
@@ -10,19 +13,20 @@ from mic_det.config import num_classes, num_classes_key
 from mic_det.data.catalog import load_labelled, load_unlabelled
 from mic_det.data.images import ImageReader, check_values, image_size
 from mic_det.data.label_images import label_size, read_labels
-from mic_det.data.stream import READ_ERRORS, PositionSampler, Stream
+from mic_det.data.records import Record
+from mic_det.data.stream import READ_ERRORS, PositionSampler, Stream, StreamDataset
 from mic_det.errors import UserError
 
 logger = logging.getLogger(__name__)
 SOURCE_STREAM, TARGET_STREAM = 0, 1
 
 
-def reader(cfg=None):
+def reader(cfg: CfgNode | None = None) -> ImageReader:
     """The ImageReader of a run with `cfg`. It raises one of READ_ERRORS for images that it cannot use."""
     return ImageReader(cfg.INPUT.FORMAT, tuple(cfg.INPUT.RANGE)) if cfg else ImageReader()
 
 
-def record_fault(record, read=None, num_classes=None):
+def record_fault(record: Record, read: Callable[[str], np.ndarray] | None = None, num_classes: int | None = None) -> str | None:
     """Why training would leave an image out, or None.
 
     Args:
@@ -48,7 +52,7 @@ def record_fault(record, read=None, num_classes=None):
     return None
 
 
-def check_files(records, name, read):
+def check_files(records: list[Record], name: str, read: ImageReader) -> None:
     """Warn about images that do not exist, and see `check_values`; raise UserError when none can be used.
 
     Args:
@@ -64,7 +68,7 @@ def check_files(records, name, read):
     check_values([record["file_name"] for record in records], name, read.value_range)
 
 
-def check_usable(records, name, read, num_classes=None):
+def check_usable(records: list[Record], name: str, read: ImageReader, num_classes: int | None = None) -> None:
     """Raise UserError when no image of `name` can be used; reading ends with the first that can. See `record_fault`."""
     first = None
     for record in records:
@@ -75,19 +79,19 @@ def check_usable(records, name, read, num_classes=None):
     raise UserError(f"None of the {len(records)} images of '{name}' can be used, e.g. {first}.")
 
 
-def classes_of(name):
+def classes_of(name: str) -> list[str]:
     """Class names of a labelled dataset that has been read."""
     metadata = MetadataCatalog.get(name) if name in DatasetCatalog.list() else {}
     return list(metadata.get("stuff_classes") or metadata.get("thing_classes", []))
 
 
-def class_mismatch(classes):
+def class_mismatch(classes: Mapping[str, list[str]]) -> str | None:
     """A sentence when labelled datasets have different classes, else None.
 
     Args:
         classes: {name: class names}.
     """
-    first = next(iter(classes), None)
+    first = next(iter(classes), "")
     for name, found in classes.items():
         if found != classes[first]:
             return (
@@ -97,7 +101,7 @@ def class_mismatch(classes):
     return None
 
 
-def check_classes(names, count, key="MODEL.ROI_HEADS.NUM_CLASSES"):
+def check_classes(names: Sequence[str], count: int, key: str = "MODEL.ROI_HEADS.NUM_CLASSES") -> None:
     """Raise UserError unless all labelled datasets have the same classes and the model as many."""
     classes = {name: classes_of(name) for name in names}
     mismatch, first = class_mismatch(classes), names[0]
@@ -107,7 +111,7 @@ def check_classes(names, count, key="MODEL.ROI_HEADS.NUM_CLASSES"):
         raise UserError(f"{key} is {count}, but '{first}' has {len(classes[first])} classes: {', '.join(classes[first])}.")
 
 
-def load_source(cfg):
+def load_source(cfg: CfgNode) -> list[Record]:
     """Labelled training records of all DATASETS.TRAIN."""
     if not cfg.DATASETS.TRAIN:
         raise UserError("DATASETS.TRAIN is empty: name at least one labelled source dataset.")
@@ -119,7 +123,7 @@ def load_source(cfg):
     return records
 
 
-def load_target(cfg):
+def load_target(cfg: CfgNode) -> list[Record]:
     """Unlabelled records of all DATASETS.TARGET; images without objects stay."""
     records = []
     for name in cfg.DATASETS.TARGET:
@@ -129,12 +133,12 @@ def load_target(cfg):
     return records
 
 
-def has_object(record):
+def has_object(record: Record) -> bool:
     """Whether a record has an annotation that is no crowd."""
     return any(not item.get("iscrowd", 0) for item in record["annotations"])
 
 
-def check_target_and_tests(cfg):
+def check_target_and_tests(cfg: CfgNode) -> None:
     """Read every dataset beside the source, so that a wrong one fails before training starts."""
     load_target(cfg)
     for name in cfg.DATASETS.TEST:
@@ -145,7 +149,7 @@ def check_target_and_tests(cfg):
     check_classes([*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST], num_classes(cfg), num_classes_key(cfg))
 
 
-def check_batches(cfg, smallest=1, pairs=False):
+def check_batches(cfg: CfgNode, smallest: int = 1, pairs: bool = False) -> None:
     """Raise UserError unless an iteration's images of either domain divide into equal batches of at least `smallest`.
 
     With `pairs`, there must be as many source as target images.
@@ -166,7 +170,7 @@ def check_batches(cfg, smallest=1, pairs=False):
         )
 
 
-def build_stream(cfg, dataset, labelled, start_iteration=0):
+def build_stream(cfg: CfgNode, dataset: StreamDataset, labelled: bool, start_iteration: int = 0) -> Stream:
     """An endless stream of this process's micro-batches of a StreamDataset from `start_iteration` on."""
     sampler = PositionSampler(
         size=len(dataset),

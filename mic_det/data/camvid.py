@@ -4,6 +4,7 @@ Reads the 11-class label images of the public repository alexgkendall/SegNet-Tut
 (`train/`, `trainannot/`, ...) or sorted into `day/train`, `day/val` and `dusk/train` with `images/` and `labels/`.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,7 @@ from mic_det.data.coco import read_json
 from mic_det.data.conversion import Conversion, size_fault
 from mic_det.data.files import find_files
 from mic_det.data.label_ids import train_id_table
+from mic_det.data.records import Item
 from mic_det.errors import UserError
 from mic_det.outputs import write_json
 
@@ -30,8 +32,10 @@ SEMANTIC_COLOURS = (
 )
 DUSK_SEQUENCE = "0001TP"
 
+Pair = tuple[Path, Path]  # image, label image
 
-def find_boxes(labels):
+
+def find_boxes(labels: np.ndarray) -> list[Item]:
     """Annotations without ids: one per 8-connected component of at least MIN_PIXELS pixels of a box class."""
     objects = []
     for value, category in CATEGORY_OF_LABEL.items():
@@ -42,11 +46,12 @@ def find_boxes(labels):
     return objects
 
 
-def pair_files(images, labels):
+def pair_files(images: Path, labels: Path) -> list[Pair]:
+    """The images below a folder, each with its label image."""
     return [(image, labels / f"{image.stem}.png") for image in find_files(images)]
 
 
-def find_splits(source):
+def find_splits(source: str | Path) -> dict[str, list[Pair]]:
     """Return {split: [(image, label image)]} for either layout.
 
     Splits: day_train and day_val are labelled source; dusk_train is the unlabelled target; dusk_test is evaluated. The
@@ -63,7 +68,7 @@ def find_splits(source):
     if (source / "trainannot").is_dir():
         parts = {part: pair_files(source / part, source / f"{part}annot") for part in ("train", "val", "test")}
 
-        def select(pairs, dusk):
+        def select(pairs: list[Pair], dusk: bool) -> list[Pair]:
             return [pair for pair in pairs if pair[0].name.startswith(DUSK_SEQUENCE) == dusk]
 
         return {
@@ -75,12 +80,13 @@ def find_splits(source):
     raise UserError(f"{source} holds neither day/ and dusk/ nor train/ and trainannot/: --source must be a CamVid folder.")
 
 
-def convert_camvid(source):
+def convert_camvid(source: str | Path) -> dict[str, Conversion]:
     """Return {split: Conversion}; image names are absolute, nothing is copied. Bad files are listed in the result."""
     return {split: convert_pairs(split, pairs) for split, pairs in find_splits(source).items()}
 
 
-def convert_pairs(split, pairs):
+def convert_pairs(split: str, pairs: list[Pair]) -> Conversion:
+    """`convert_camvid` of one split."""
     result = Conversion({"info": {"split": split}, "images": [], "annotations": [], "categories": CATEGORIES})
     for image_file, label_file in tqdm(pairs, desc=split, unit="image", disable=None):
         labels = cv2.imread(str(label_file), cv2.IMREAD_UNCHANGED)
@@ -95,18 +101,18 @@ def convert_pairs(split, pairs):
     return result
 
 
-def semantic_table():
+def semantic_table() -> np.ndarray:
     """Array of 256: label value -> index into SEMANTIC_CLASSES; 11 (void) and everything else is ignored."""
     return train_id_table(range(len(SEMANTIC_CLASSES)))
 
 
-def write_semantic_pairs(root, split, pairs):
+def write_semantic_pairs(root: str | Path, split: str, pairs: Iterable[Pair]) -> None:
     """Write the list of (image, label) paths of a split to `<root>/semantic/<split>.json`; labels relative to `root`."""
     content = [[str(image), str(Path(label).relative_to(root))] for image, label in pairs]
     write_json(Path(root) / f"semantic/{split}.json", content)
 
 
-def read_semantic_pairs(root, split, cure=""):
+def read_semantic_pairs(root: str | Path, split: str, cure: str = "") -> list[Pair]:
     """The (image, label) paths of a prepared split."""
     path = Path(root) / f"semantic/{split}.json"
     return [(Path(image), Path(root) / label) for image, label in read_json(path, "List of images", cure)]

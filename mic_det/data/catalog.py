@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from detectron2.data import DatasetCatalog, MetadataCatalog
@@ -9,20 +10,29 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from mic_det.data.box_checks import odd_boxes
 from mic_det.data.classes import category_names, select_classes
 from mic_det.data.coco import labelled_records, load_json, read_folder, read_images, usable_content
+from mic_det.data.faults import Faults
+from mic_det.data.records import Content, Record
 from mic_det.errors import UserError, did_you_mean
 
 
-def root():
+def root() -> Path:
     """The folder that holds all datasets: $DETECTRON2_DATASETS, or ./datasets."""
     return Path(os.path.expanduser(os.environ.get("DETECTRON2_DATASETS", "datasets")))
 
 
-def resolve(path):
+def resolve(path: str | Path) -> Path:
     """Absolute paths stay; relative ones lie below the datasets' folder."""
     return root() / path
 
 
-def register_labelled(name, read_content, read_unlabelled, image_root, classes=None, mapping=None):
+def register_labelled(
+    name: str,
+    read_content: Callable[[], Content],
+    read_unlabelled: Callable[[], list[Record]],
+    image_root: Callable[[], Path],
+    classes: Sequence[str] | None = None,
+    mapping: Mapping[str, str] | None = None,
+) -> None:
     """Register a labelled dataset of any format; nothing is read before it is used.
 
     Args:
@@ -33,19 +43,19 @@ def register_labelled(name, read_content, read_unlabelled, image_root, classes=N
         classes, mapping: see `select_classes`.
     """
 
-    def inspect():
+    def inspect() -> tuple[Content, Faults]:
         """The COCO dictionary that is used, and Faults of what it leaves out and of its boxes."""
         content, faults = usable_content(read_content(), name, image_root())
         content = select_classes(content, name, classes, mapping)
         faults.merge(odd_boxes(content))
         return content, faults
 
-    def truth():
+    def truth() -> Content:
         content, faults = inspect()
         faults.report(name)
         return content
 
-    def read():
+    def read() -> list[Record]:
         content = truth()
         # Not MetadataCatalog.set(): the datasets' folder may have changed since the last reading.
         metadata.__dict__["thing_classes"] = category_names(content)
@@ -57,7 +67,14 @@ def register_labelled(name, read_content, read_unlabelled, image_root, classes=N
     metadata.set(known_classes=list(classes or ()))
 
 
-def register_coco(name, json_file, image_root, classes=None, mapping=None, prepare=None):
+def register_coco(
+    name: str,
+    json_file: str | Path,
+    image_root: str | Path,
+    classes: Sequence[str] | None = None,
+    mapping: Mapping[str, str] | None = None,
+    prepare: str | None = None,
+) -> None:
     """Register a labelled COCO dataset; nothing is read before it is used.
 
     Args:
@@ -68,7 +85,7 @@ def register_coco(name, json_file, image_root, classes=None, mapping=None, prepa
         prepare: the command that makes the file, quoted when it is missing.
     """
 
-    def cure():
+    def cure() -> str:
         return f" Make it with: {prepare.format(root=root())}" if prepare else ""
 
     register_labelled(
@@ -81,17 +98,17 @@ def register_coco(name, json_file, image_root, classes=None, mapping=None, prepa
     )
 
 
-def register_folder(name, folder):
+def register_folder(name: str, folder: str | Path) -> None:
     """Register a folder of unlabelled images."""
 
-    def read():
+    def read() -> list[Record]:
         return read_folder(resolve(folder))
 
     DatasetCatalog.register(name, read)
     MetadataCatalog.get(name).set(read_unlabelled=read)
 
 
-def load_labelled(name):
+def load_labelled(name: str) -> list[Record]:
     """Dataset dicts with annotations. Raises UserError for an unknown name or a dataset without labels."""
     if name not in DatasetCatalog.list():
         raise UserError(f"Dataset '{name}' is not registered.{did_you_mean(name, DatasetCatalog.list())}")
@@ -101,26 +118,26 @@ def load_labelled(name):
     return records
 
 
-def load_truth(name):
+def load_truth(name: str) -> Content:
     """COCO dictionary of a dataset with boxes, as evaluation sees it. Raises UserError as `load_labelled` does."""
     load_labelled(name)
     check_truth(name)
     return MetadataCatalog.get(name).truth()
 
 
-def check_truth(name):
+def check_truth(name: str) -> None:
     """Raise UserError unless a registered dataset has boxes that mic-det's evaluation can read."""
     if not hasattr(MetadataCatalog.get(name), "truth"):
         raise UserError(f"Dataset '{name}' has no boxes to evaluate on: register it with `register_coco` or DATASETS.DECLARE.")
 
 
-def class_names(name, count):
+def class_names(name: str, count: int) -> list[str]:
     """Names of a model's `count` classes: those of a registered dataset, or numbers where it has others or is not to be had."""
     names = known_classes(name) if name in DatasetCatalog.list() else []
     return names if len(names) == count else [str(index) for index in range(count)]
 
 
-def known_classes(name):
+def known_classes(name: str) -> list[str]:
     """Class names that a dataset was registered with, without reading it, otherwise those of its labels; [] without either."""
     metadata = MetadataCatalog.get(name)
     registered = metadata.get("known_classes") or metadata.get("stuff_classes")
@@ -131,7 +148,7 @@ def known_classes(name):
     return list(metadata.get("thing_classes", ()))
 
 
-def load_unlabelled(name):
+def load_unlabelled(name: str) -> list[Record]:
     """Dataset dicts of images only.
 
     `name` is a registered dataset, a folder of images, or a COCO JSON whose file names are relative to its own folder or

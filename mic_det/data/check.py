@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,6 +18,8 @@ from mic_det.data.classes import category_names
 from mic_det.data.coco import image_record
 from mic_det.data.coco_schema import NoLabels
 from mic_det.data.faults import Faults
+from mic_det.data.images import ImageReader
+from mic_det.data.records import Record
 from mic_det.data.statistics import collect
 from mic_det.errors import UserError
 
@@ -39,31 +42,32 @@ class DatasetCheck:
     """
 
     name: str
-    classes: list
-    records: list
-    bad_files: list = field(default_factory=list)
-    objects: Counter = field(default_factory=Counter)
-    columns: tuple = tuple(SIZES)
+    classes: list[str]
+    records: list[Record]
+    bad_files: list[tuple[str, str]] = field(default_factory=list)
+    objects: Counter[tuple[str, str]] = field(default_factory=Counter)
+    columns: tuple[str, ...] = tuple(SIZES)
     empty: int = 0
     faults: Faults = field(default_factory=Faults)
 
     @property
-    def images(self):
+    def images(self) -> int:
+        """How many there are, bad files included."""
         return len(self.records)
 
     @property
-    def usable(self):
+    def usable(self) -> list[Record]:
         """Records without the bad files."""
         bad = {file for file, _ in self.bad_files}
         return [record for record in self.records if record["file_name"] not in bad]
 
 
-def kind_of(name):
+def kind_of(name: str) -> str | None:
     """Detectron2's evaluator_type of a registered dataset: coco, sem_seg or classification; None for others."""
     return MetadataCatalog.get(name).get("evaluator_type") if name in DatasetCatalog.list() else None
 
 
-def check_dataset(name, labelled=None, read=None, decode=False):
+def check_dataset(name: str, labelled: bool | None = None, read: ImageReader | None = None, decode: bool = False) -> DatasetCheck:
     """Read a registered dataset, a folder or a JSON file as training would, and count what is used of it.
 
     Args:
@@ -93,7 +97,7 @@ def check_dataset(name, labelled=None, read=None, decode=False):
     return result
 
 
-def open_dataset(name, labelled=None):
+def open_dataset(name: str, labelled: bool | None = None) -> DatasetCheck:
     """A DatasetCheck with the records that training would see, nothing counted; see `check_dataset`."""
     kind = kind_of(name)
     if labelled is False or (kind is None and not labelled):
@@ -110,7 +114,7 @@ def open_dataset(name, labelled=None):
     return DatasetCheck(name, classes_of(name) if kind in ("sem_seg", "classification") else [], records)
 
 
-def open_boxes(name):
+def open_boxes(name: str) -> DatasetCheck:
     """`open_dataset` of a dataset with boxes."""
     metadata = MetadataCatalog.get(name)
     content, faults = metadata.inspect()
@@ -120,7 +124,7 @@ def open_boxes(name):
     return DatasetCheck(name, category_names(content), list(records.values()), faults=faults)
 
 
-def count_boxes(result):
+def count_boxes(result: DatasetCheck) -> None:
     """Count the objects of every class by size, in place; ids of the classes count from 1."""
     for record in result.usable:
         result.empty += not has_object(record)
@@ -132,7 +136,7 @@ def count_boxes(result):
                 result.objects[name, size] += 1
 
 
-def count_label_images(result):
+def count_label_images(result: DatasetCheck) -> None:
     """Count images and pixels of every class, in place; label images that cannot be used are faults."""
     files = [record["sem_seg_file_name"] for record in result.usable]
     counts, bad = collect(files, len(result.classes), f"labels of {result.name}")
@@ -145,7 +149,8 @@ def count_label_images(result):
     result.columns, result.empty = ("images", "pixels"), sum(not found for found in counts.values())
 
 
-def size_name(area):
+def size_name(area: float) -> str:
+    """COCO's word for an object of so many square pixels."""
     return next(name for name, limit in SIZES.items() if area < limit)
 
 
@@ -168,7 +173,9 @@ def with_classes_of_data(cfg: CfgNode) -> tuple[CfgNode, str | None]:
     return cfg, note
 
 
-def check_names(names, decode=False, cfg=None, check_run=None):
+def check_names(
+    names: Iterable[str], decode: bool = False, cfg: CfgNode | None = None, check_run: Callable[[], None] | None = None
+) -> tuple[list[DatasetCheck], list[str]]:
     """(checks, sentences of failure) for datasets that are to be trained together.
 
     Args:

@@ -1,5 +1,6 @@
 """Cityscapes-layout instance maps -> COCO JSON, for Cityscapes, Foggy Cityscapes and ToyCity alike."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -8,6 +9,7 @@ from pycocotools import mask as mask_codes
 from tqdm import tqdm
 
 from mic_det.data.conversion import Conversion, size_fault
+from mic_det.data.records import Item
 from mic_det.errors import UserError
 
 # label id -> COCO category id, in the order of the published converter
@@ -17,23 +19,24 @@ CATEGORIES = [{"id": index, "name": name} for index, name in enumerate(CLASSES, 
 FOGGY_BETAS = (0.005, 0.01, 0.02)
 
 
-def fog_name(betas):
+def fog_name(betas: Sequence[float]) -> str | None:
     """The part of file and dataset names that tells the fog apart: None, `0.02` or `all`."""
     return None if not betas else f"{betas[0]:g}" if len(betas) == 1 else "all"
 
 
-def annotation_file(root, split, betas=()):
+def annotation_file(root: str | Path, split: str, betas: Sequence[float] = ()) -> Path:
+    """Where the annotations of a split are written, clear or with such fog."""
     suffix = f"_foggy_{fog_name(betas)}" if betas else ""
     return Path(root) / "annotations" / f"instances_{split}{suffix}.json"
 
 
-def has_tiny_fragment(mask):
+def has_tiny_fragment(mask: np.ndarray) -> bool:
     """True when an external contour of the mask has at most two points, the published converter's reason to drop."""
     contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     return any(len(contour) <= 2 for contour in contours)
 
 
-def find_objects(instance_ids, drop_fragments=False, masks=False):
+def find_objects(instance_ids: np.ndarray, drop_fragments: bool = False, masks: bool = False) -> tuple[list[Item], int]:
     """Return (annotations without ids, number dropped) for one HxW map of 1000 * label id + n; crowds (< 1000) are skipped.
 
     Boxes are XYWH in pixels and include both border pixels; the area is the number of pixels. With `masks`, the pixels
@@ -53,19 +56,22 @@ def find_objects(instance_ids, drop_fragments=False, masks=False):
         item = {"category_id": category, "bbox": bbox, "area": len(rows), "iscrowd": 0}
         if masks:
             code = mask_codes.encode(np.asfortranarray(instance_ids == value, dtype=np.uint8))
-            item["segmentation"] = {"size": code["size"], "counts": code["counts"].decode()}
+            counts = code["counts"]
+            item["segmentation"] = {"size": code["size"], "counts": counts.decode() if isinstance(counts, bytes) else counts}
         objects.append(item)
     return objects, dropped
 
 
-def image_names(label_name, betas):
+def image_names(label_name: str, betas: Sequence[float]) -> list[str]:
     """Image paths below the root for one label file `split/city/name`, clear or once per fog level."""
     if not betas:
         return [f"leftImg8bit/{label_name}_leftImg8bit.png"]
     return [f"leftImg8bit_foggy/{label_name}_leftImg8bit_foggy_beta_{beta:g}.png" for beta in betas]
 
 
-def convert_split(root, split, betas=(), drop_fragments=False, masks=False):
+def convert_split(
+    root: str | Path, split: str, betas: Sequence[float] = (), drop_fragments: bool = False, masks: bool = False
+) -> Conversion:
     """Convert one split of a Cityscapes-layout `root`.
 
     Images without objects stay; ids start at 1 because COCO evaluation takes a match to annotation 0 for no match.

@@ -1,23 +1,27 @@
 """Which classes of an annotation file are used, under which names."""
 
 import logging
+from collections.abc import Mapping, Sequence
 
+from mic_det.data.records import Content, Item
 from mic_det.errors import UserError, did_you_mean
 
 logger = logging.getLogger(__name__)
 
 
-def sorted_categories(content):
+def sorted_categories(content: Content) -> list[Item]:
     """Categories of a COCO dictionary in the order of their ids: numbers, then texts."""
     return sorted(content.get("categories", []), key=lambda category: (isinstance(category["id"], str), category["id"]))
 
 
-def category_names(content):
+def category_names(content: Content) -> list[str]:
     """Class names of a COCO dictionary in the order of their category ids."""
     return [category["name"] for category in sorted_categories(content)]
 
 
-def select_classes(content, where, classes=None, mapping=None):
+def select_classes(
+    content: Content, where: str, classes: Sequence[str] | None = None, mapping: Mapping[str, str] | None = None
+) -> Content:
     """A COCO dictionary with just the wanted classes, in their order, ids from 1 on; every image stays.
 
     Args:

@@ -1,13 +1,16 @@
 """Dataset dict -> input of a classification network."""
 
+from typing import Any
+
 import numpy as np
 import torch
-from detectron2.config import configurable
+from detectron2.config import CfgNode, configurable
 from PIL import Image
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import v2 as T
 
-from mic_det.data.images import read_image
+from mic_det.data.images import ValueRange, read_image
+from mic_det.data.records import Record, Sample
 
 
 class ClassificationMapper:
@@ -19,15 +22,15 @@ class ClassificationMapper:
     @configurable
     def __init__(
         self,
-        resize,
-        crop,
-        image_format,
-        labelled=False,
-        random=True,
-        random_resized_crop=False,
-        jitter=0.0,
-        value_range=(),
-    ):
+        resize: int,
+        crop: int,
+        image_format: str,
+        labelled: bool = False,
+        random: bool = True,
+        random_resized_crop: bool = False,
+        jitter: float = 0.0,
+        value_range: ValueRange = (),
+    ) -> None:
         """
         Args:
             resize: side in pixels of the square.
@@ -50,7 +53,7 @@ class ClassificationMapper:
         self.value_range = value_range
 
     @classmethod
-    def from_config(cls, cfg, labelled=False, random=True):
+    def from_config(cls, cfg: CfgNode, labelled: bool = False, random: bool = True) -> dict[str, Any]:
         sizes = cfg.INPUT.CLASSIFICATION
         return {
             "resize": sizes.RESIZE,
@@ -63,11 +66,11 @@ class ClassificationMapper:
             "value_range": tuple(cfg.INPUT.RANGE),
         }
 
-    def prepare(self, image):
+    def prepare(self, image: np.ndarray) -> torch.Tensor:
         """3xHxW uint8 of an HxWx3 uint8 image, both in RGB or both in BGR."""
         return torch.from_numpy(np.array(self.transform(Image.fromarray(image)))).permute(2, 0, 1).contiguous()
 
-    def __call__(self, record):
+    def __call__(self, record: Record) -> Sample:
         """Return {"image": 3xHxW uint8, "file_name", "image_id" and, when `labelled`, "label"}."""
         image = read_image(record["file_name"], self.image_format, self.value_range)
         sample = {"image": self.prepare(image), **{key: record[key] for key in ("file_name", "image_id")}}

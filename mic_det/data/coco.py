@@ -3,7 +3,9 @@
 import gzip
 import json
 from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from detectron2.structures import BoxMode
 
@@ -13,6 +15,7 @@ from mic_det.data.coco_schema import check_structure, name_of, usable_entries, v
 from mic_det.data.faults import Faults
 from mic_det.data.files import IMAGE_SUFFIXES, find_files
 from mic_det.data.images import image_size
+from mic_det.data.records import Content, Item, Record
 from mic_det.data.stream import READ_ERRORS
 from mic_det.errors import UserError
 from mic_det.validation import refuse
@@ -20,7 +23,7 @@ from mic_det.validation import refuse
 GZIP = b"\x1f\x8b"  # first bytes of a file
 
 
-def read_json(path, what, cure=""):
+def read_json(path: str | Path, what: str, cure: str = "") -> Any:
     """Parse a JSON file, plain or gzip; raise UserError that begins with `what` when it is missing or broken."""
     try:
         data = Path(path).read_bytes()
@@ -34,7 +37,7 @@ def read_json(path, what, cure=""):
         raise UserError(f"{what} {path} cannot be read: {error}.") from None
 
 
-def load_json(path, cure="", labelled=True):
+def load_json(path: str | Path, cure: str = "", labelled: bool = True) -> Content:
     """Parse a COCO JSON file.
 
     Args:
@@ -47,19 +50,19 @@ def load_json(path, cure="", labelled=True):
     return check_structure(read_json(path, "Annotation file", cure), f"Annotation file {path}", labelled)
 
 
-def load_detections(path):
+def load_detections(path: str | Path) -> list[Item]:
     """A list of COCO results. Raises UserError naming the file when it is missing, broken or holds something else."""
     return validate_detections(read_json(path, "Detections file"), f"Detections file {path}")
 
 
-def image_record(image, image_root):
+def image_record(image: Item, image_root: str | Path) -> Record:
     """Dataset dict of an image; without "height" and "width" where they are not known."""
     record = {"file_name": str(Path(image_root) / image["file_name"]), "image_id": image["id"]}
     sizes = {key: image.get(key) for key in ("height", "width")}
     return record if None in sizes.values() else {**record, **sizes}
 
 
-def read_images(path, image_root, cure=""):
+def read_images(path: str | Path, image_root: str | Path, cure: str = "") -> list[Record]:
     """Dataset dicts of a COCO JSON's images; annotations, if there are any, are never looked at."""
     faults, content = Faults(), load_json(path, cure, labelled=False)
     images = usable_images(content, f"Annotation file {path}", faults)
@@ -67,7 +70,7 @@ def read_images(path, image_root, cure=""):
     return [image_record(image, image_root) for image in images]
 
 
-def read_folder(folder):
+def read_folder(folder: str | Path) -> list[Record]:
     """Dataset dicts of every image file below a folder, sorted by name. Sizes are found when an image is read."""
     files = find_files(folder)
     if not files:
@@ -75,14 +78,14 @@ def read_folder(folder):
     return [{"file_name": str(file), "image_id": index} for index, file in enumerate(files, start=1)]
 
 
-def usable_images(content, where, faults):
+def usable_images(content: Content, where: str, faults: Faults) -> list[Item]:
     """The images of a COCO dictionary that follow the schema, each once.
 
     Raises:
         UserError: when none does, or two different ones have the same id.
     """
     files = defaultdict(set)
-    images = {}
+    images: dict[int | str, Item] = {}
     for image in usable_entries(content, "images", where, faults):
         files[image["id"]].add(image["file_name"])
         if image["id"] in images:
@@ -93,7 +96,7 @@ def usable_images(content, where, faults):
     return list(images.values())
 
 
-def fill_sizes(images, image_root):
+def fill_sizes(images: Iterable[Item], image_root: str | Path) -> None:
     """Width and height of images that lack one, from the files' headers; in place. Those of unreadable files stay unknown."""
     for image in images:
         if None in (image.get("height"), image.get("width")):
@@ -103,7 +106,7 @@ def fill_sizes(images, image_root):
                 image["height"] = image["width"] = None
 
 
-def annotation_fault(item, images, category_ids):
+def annotation_fault(item: Item, images: Mapping[int | str, Item], category_ids: Collection[int | str]) -> str | None:
     """Why an annotation that follows the schema cannot be used, or None.
 
     Args:
@@ -116,11 +119,13 @@ def annotation_fault(item, images, category_ids):
         return "its category is not in the file"
     if min(item["bbox"][2:]) <= 0:
         return "its bbox has no area"
-    sizes = image.get("height"), image.get("width")
-    return "its bbox is wholly outside the image" if None not in sizes and is_outside(item["bbox"], *sizes) else None
+    height, width = image.get("height"), image.get("width")
+    if height is not None and width is not None and is_outside(item["bbox"], height, width):
+        return "its bbox is wholly outside the image"
+    return None
 
 
-def usable_content(content, where, image_root=None):
+def usable_content(content: Any, where: str, image_root: str | Path | None = None) -> tuple[Content, Faults]:
     """(COCO dictionary of the images and annotations that can be used, Faults of the others).
 
     Args:
@@ -144,11 +149,12 @@ def usable_content(content, where, image_root=None):
     return {**content, "images": images, "annotations": kept}, faults
 
 
-def shown(item):
+def shown(item: Item) -> str:
+    """What tells an annotation apart, for messages."""
     return ", ".join(f"{key} {item[key]!r}" for key in ("image_id", "category_id", "bbox"))
 
 
-def drop_faulty(content, where):
+def drop_faulty(content: Any, where: str) -> Content:
     """`usable_content`, whose faults and odd boxes are reported."""
     content, faults = usable_content(content, where)
     faults.merge(odd_boxes(content))
@@ -156,7 +162,7 @@ def drop_faulty(content, where):
     return content
 
 
-def labelled_records(content, image_root):
+def labelled_records(content: Content, image_root: str | Path) -> list[Record]:
     """Detectron2's dataset dicts of a usable COCO dictionary; classes count from 0 in the order of their ids."""
     index = {category["id"]: position for position, category in enumerate(sorted_categories(content))}
     records = {image["id"]: {**image_record(image, image_root), "annotations": []} for image in content["images"]}

@@ -7,10 +7,11 @@ from collections import Counter
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, TypeAdapter, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic_core import ErrorDetails, PydanticCustomError
 from typing_extensions import NotRequired, TypedDict
 
 from mic_det.data.faults import Faults
+from mic_det.data.records import Content, Item
 from mic_det.errors import UserError
 from mic_det.validation import faults_of, path_of, refuse, shortened
 
@@ -62,6 +63,8 @@ class NoLabels(UserError):
 
 
 class Category(TypedDict):
+    """A class."""
+
     id: Id
     name: Text
 
@@ -88,6 +91,8 @@ class Annotation(TypedDict):
 
 
 class Detection(TypedDict):
+    """A box that a detector found, in a list of COCO results."""
+
     image_id: Id
     category_id: Id
     bbox: Box
@@ -96,12 +101,28 @@ class Detection(TypedDict):
 
 
 class Unlabelled(TypedDict):
+    """What a file needs whose labels are not used."""
+
     images: Annotated[list[Any], Field(min_length=1)]
 
 
 class Labelled(Unlabelled):
+    """What a file needs whose labels are used."""
+
     categories: Annotated[list[Category], Field(min_length=1)]
     annotations: list[Any]
+
+
+class Images(TypedDict):
+    """The images of a file, each to be checked."""
+
+    images: list[Image]
+
+
+class Annotations(TypedDict):
+    """The annotations of a file, each to be checked."""
+
+    annotations: list[Annotation]
 
 
 # What is wrong with an entry, by the field at fault; "" is the entry itself.
@@ -123,15 +144,15 @@ KINDS = {
         "difficult": "annotation left out because its difficult is neither 0 nor 1",
     },
 }
-STRUCTURE = {False: TypeAdapter(Unlabelled), True: TypeAdapter(Labelled)}
-ENTRIES = {
-    "images": TypeAdapter(TypedDict("Images", {"images": list[Image]})),
-    "annotations": TypeAdapter(TypedDict("Annotations", {"annotations": list[Annotation]})),
+STRUCTURE: dict[bool, TypeAdapter[Any]] = {False: TypeAdapter(Unlabelled), True: TypeAdapter(Labelled)}
+ENTRIES: dict[str, TypeAdapter[Any]] = {
+    "images": TypeAdapter(Images),
+    "annotations": TypeAdapter(Annotations),
 }
-DETECTIONS = TypeAdapter(list[Detection])
+DETECTIONS: TypeAdapter[Any] = TypeAdapter(list[Detection])
 
 
-def check_structure(content: Any, where: str, labelled: bool) -> dict:
+def check_structure(content: Any, where: str, labelled: bool) -> Content:
     """The parts of a COCO dictionary that are used, their entries still unchecked.
 
     Args:
@@ -157,10 +178,11 @@ def check_structure(content: Any, where: str, labelled: bool) -> dict:
 
 
 def is_results(content: Any) -> bool:
+    """Whether a file's content looks like a list of COCO results."""
     return isinstance(content, list) and bool(content) and isinstance(content[0], dict) and "score" in content[0]
 
 
-def usable_entries(content: dict, part: Literal["images", "annotations"], where: str, faults: Faults) -> list[dict]:
+def usable_entries(content: Content, part: Literal["images", "annotations"], where: str, faults: Faults) -> list[Item]:
     """The entries of one list that follow the schema; the others go to `faults`.
 
     Raises:
@@ -170,7 +192,7 @@ def usable_entries(content: dict, part: Literal["images", "annotations"], where:
     try:
         return ENTRIES[part].validate_python({part: entries})[part]
     except ValidationError as error:
-        places = {}
+        places: dict[Any, ErrorDetails] = {}
         for fault in error.errors(include_url=False, include_context=False):
             places.setdefault(fault["loc"][1], fault)
         if part == "images" and len(places) == len(entries):
@@ -189,7 +211,7 @@ def name_of(entry: Any) -> str:
     return f" (id {shortened(entry['id'])})" if isinstance(entry, dict) and "id" in entry else ""
 
 
-def validate_detections(content: Any, where: str) -> list[dict]:
+def validate_detections(content: Any, where: str) -> list[Item]:
     """COCO results. Raises UserError that lists all faults."""
     try:
         found = DETECTIONS.validate_python(content)

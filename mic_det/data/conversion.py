@@ -4,12 +4,16 @@ import logging
 import math
 import sys
 from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TextIO
 
 from detectron2.utils.logger import log_first_n
 from tabulate import tabulate
 
 from mic_det.data.images import image_size
+from mic_det.data.records import Content, Item
 
 
 @dataclass
@@ -22,13 +26,13 @@ class Conversion:
         examples: where the first object of each reason is.
     """
 
-    coco: dict
-    counts: Counter = field(default_factory=Counter)
-    bad_files: list = field(default_factory=list)
-    left_out: Counter = field(default_factory=Counter)
-    examples: dict = field(default_factory=dict)
+    coco: Content
+    counts: Counter[str] = field(default_factory=Counter)
+    bad_files: list[str] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str | Path] = field(default_factory=dict)
 
-    def add_image(self, name, shape, objects):
+    def add_image(self, name: str, shape: Sequence[int], objects: Iterable[Item]) -> None:
         """Add an image of (height, width) `shape` with annotations that still lack ids; ids start at 1."""
         images, annotations = self.coco["images"], self.coco["annotations"]
         image_id = len(images) + 1
@@ -37,25 +41,25 @@ class Conversion:
             annotations.append({"id": len(annotations) + 1, "image_id": image_id, **item})
             self.counts[self.coco["categories"][item["category_id"] - 1]["name"]] += 1
 
-    def leave_out(self, reasons, where):
+    def leave_out(self, reasons: Iterable[str], where: str | Path) -> None:
         """Count objects that are left out, one for each of `reasons`; `where` is the file."""
         for reason in reasons:
             self.left_out[reason] += 1
             self.examples.setdefault(reason, where)
 
-    def losses(self):
+    def losses(self) -> list[str]:
         """One phrase for each reason why objects were left out."""
         return [f"{count} objects left out: {reason}, e.g. in {self.examples[reason]}" for reason, count in self.left_out.items()]
 
 
-def box_fault(x0, y0, x1, y1):
+def box_fault(x0: float, y0: float, x1: float, y1: float) -> str | None:
     """Why corners make no box, or None. A VOC box whose corners coincide has no area either: a click, not an object."""
     if not all(math.isfinite(value) for value in (x0, y0, x1, y1)):
         return "a corner that is no finite number"
     return None if x1 > x0 and y1 > y0 else "a box without area"
 
 
-def size_fault(image, shape):
+def size_fault(image: str | Path, shape: Sequence[int]) -> str | None:
     """Why an image cannot go with labels of (height, width) `shape`, or None."""
     try:
         height, width = image_size(image)
@@ -66,7 +70,7 @@ def size_fault(image, shape):
     return f"{image}: {width} x {height} pixels, but its labels have {shape[1]} x {shape[0]}"
 
 
-def report_bad_files(result, name):
+def report_bad_files(result: Conversion, name: str) -> None:
     """Log how many files and objects a Conversion could not use, and the first of them; once, as runs read datasets again."""
     if result.bad_files:
         message = f"{name}: {len(result.bad_files)} files are missing or unreadable, e.g. {result.bad_files[0]}."
@@ -75,7 +79,7 @@ def report_bad_files(result, name):
         log_first_n(logging.WARNING, f"{name}: {loss}.", key="message")
 
 
-def print_conversions(results, out=sys.stdout):
+def print_conversions(results: Mapping[Path, Conversion], out: TextIO = sys.stdout) -> int:
     """Print objects per class for each written annotation file, what was left out of it, and every bad file.
 
     Args:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from annotated_types import Len
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 from mic_det.config.ranges import Text, that
 from mic_det.errors import hinted
@@ -88,7 +89,7 @@ class ClassFolders(Images):
     classes: Classes | None = None
 
 
-FORMATS = {
+FORMATS: dict[str, type[Images]] = {
     "coco": Coco,
     "voc": Voc,
     "yolo": Yolo,
@@ -115,7 +116,7 @@ def read_entry(content: Any) -> tuple[Images | None, list[str]]:
         return None, [f"{where}: {phrase(fault, kind)}" for fault in error.errors(include_url=False)]
 
 
-def phrase(fault: dict, kind: str) -> str:
+def phrase(fault: ErrorDetails, kind: str) -> str:
     """What one of pydantic's faults says of an entry of format `kind`."""
     path = path_of(fault["loc"])
     if fault["type"] == "missing":

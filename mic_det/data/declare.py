@@ -1,7 +1,9 @@
 """Datasets declared in YAML (DATASETS.DECLARE), without code."""
 
 import os
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
@@ -9,17 +11,18 @@ from mic_det.config.files import read_yaml
 from mic_det.data import cityscapes, voc, yolo
 from mic_det.data.catalog import register_folder, register_labelled, resolve
 from mic_det.data.coco import load_json, read_folder, read_images
-from mic_det.data.conversion import report_bad_files
-from mic_det.data.declaration import Cityscapes, ClassFolders, Coco, ImageList, Labels, Voc, Yolo, read_entry
+from mic_det.data.conversion import Conversion, report_bad_files
+from mic_det.data.declaration import Cityscapes, ClassFolders, Coco, ImageList, Images, Labels, Voc, Yolo, read_entry
 from mic_det.data.image_lists import register_class_folders, register_image_list
 from mic_det.data.label_images import find_images, find_pairs, register_segmentation
+from mic_det.data.records import Content, Item, Record
 from mic_det.errors import UserError
 from mic_det.validation import refuse
 
-DECLARED = set()
+DECLARED: set[str] = set()
 
 
-def declare(entries):
+def declare(entries: str | Item | Iterable[str | Item]) -> None:
     """Register datasets, all or none.
 
     Args:
@@ -32,7 +35,8 @@ def declare(entries):
     Raises:
         UserError: naming all entries and what is wrong with them.
     """
-    found, faults = [], []
+    found: list[Images] = []
+    faults: list[str] = []
     for content in flattened([entries] if isinstance(entries, str | dict) else entries):
         entry, wrong = read_entry(content)
         if entry is not None:
@@ -44,7 +48,7 @@ def declare(entries):
         register(entry)
 
 
-def flattened(entries, around=()):
+def flattened(entries: Iterable[Any], around: tuple[Path, ...] = ()) -> Iterator[Any]:
     """The entries with those of the files that are named among them; `around` are the files that hold them."""
     for entry in entries:
         if not isinstance(entry, str):
@@ -59,7 +63,8 @@ def flattened(entries, around=()):
         yield from flattened(content, (*around, path))
 
 
-def name_faults(name, others):
+def name_faults(name: str, others: Collection[str]) -> list[str]:
+    """Why a name cannot be given to a dataset, beside the names of the same declaration."""
     if name in others:
         return [f"dataset '{name}': this name is declared twice; choose another one"]
     if name in DatasetCatalog.list() and name not in DECLARED:
@@ -67,7 +72,8 @@ def name_faults(name, others):
     return []
 
 
-def register(entry):
+def register(entry: Images) -> None:
+    """Register one entry under its name, in the place of an earlier declaration."""
     name = entry.name
     if name in DECLARED:
         DatasetCatalog.remove(name)
@@ -88,17 +94,19 @@ def register(entry):
     DECLARED.add(name)
 
 
-def declare_labels(entry):
-    def images():
+def declare_labels(entry: Labels) -> None:
+    """`register` of a segmentation dataset."""
+
+    def images() -> list[Path]:
         return find_images(resolve(entry.images), entry.image_suffix)
 
-    def pairs():
+    def pairs() -> list[tuple[Path, Path]]:
         return find_pairs(resolve(entry.images), resolve(entry.annotations), entry.image_suffix, entry.label_suffix)
 
     register_segmentation(entry.name, pairs, images, entry.classes, label_root=lambda: resolve(entry.annotations))
 
 
-def readers(entry):
+def readers(entry: Coco | Cityscapes) -> tuple[Callable[[], Content], Callable[[], list[Record]]]:
     """(() -> COCO dictionary, () -> dataset dicts of images only) for one labelled detection format."""
     if isinstance(entry, Voc):
         split_file = (lambda: resolve(entry.split)) if entry.split else (lambda: None)
@@ -119,7 +127,7 @@ def readers(entry):
     )
 
 
-def checked(result, name):
+def checked(result: Conversion, name: str) -> Content:
     """The COCO dictionary of a Conversion, after its bad files were reported."""
     report_bad_files(result, name)
     if not result.coco["images"]:
@@ -127,13 +135,15 @@ def checked(result, name):
     return result.coco
 
 
-def read_voc(entry, split_file):
+def read_voc(entry: Voc, split_file: Path | None) -> Content:
+    """The COCO dictionary of a VOC entry."""
     annotations, images = resolve(entry.annotations), resolve(entry.images)
     # A small dataset may lack a wanted class.
     classes = tuple(dict.fromkeys([*voc.find_classes(annotations), *(entry.classes or ())]))
     return checked(voc.convert_voc(annotations, images, classes, split_file), entry.name)
 
 
-def voc_images(images, split_file):
+def voc_images(images: Path, split_file: Path | None) -> list[Record]:
+    """Dataset dicts of a VOC entry's images that exist; no label is read."""
     found = [path for _, path in voc.list_images(images, split_file) if path]
     return [{"file_name": str(path), "image_id": index} for index, path in enumerate(found, start=1)]

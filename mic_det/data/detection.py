@@ -2,18 +2,21 @@
 
 import logging
 
+from detectron2.config import CfgNode
+
 from mic_det.data.build import check_target_and_tests, check_usable, has_object, load_source, load_target, reader
 from mic_det.data.catalog import check_truth
 from mic_det.data.detection_mapper import TrainingMapper
 from mic_det.data.faults import Faults
 from mic_det.data.masks import compressed
+from mic_det.data.records import Record
 from mic_det.data.stream import StreamDataset
 from mic_det.errors import UserError
 
 logger = logging.getLogger(__name__)
 
 
-def load_objects(cfg):
+def load_objects(cfg: CfgNode) -> list[Record]:
     """`load_source`; images without objects are left out where DATALOADER.FILTER_EMPTY_ANNOTATIONS says so."""
     records = load_source(cfg)
     unlabelled = next((record for record in records if "annotations" not in record), None)
@@ -32,7 +35,7 @@ def load_objects(cfg):
     return kept
 
 
-def with_masks(records, mask_format):
+def with_masks(records: list[Record], mask_format: str) -> list[Record]:
     """Records whose objects all have a mask that INPUT.MASK_FORMAT can hold; the other objects are reported and left out.
 
     Raises:
@@ -63,7 +66,7 @@ def with_masks(records, mask_format):
     return result
 
 
-def check_datasets(cfg):
+def check_datasets(cfg: CfgNode) -> None:
     """Read every dataset that a run will need, so that a wrong one fails before training starts."""
     load_objects(cfg)
     check_target_and_tests(cfg)
@@ -71,7 +74,7 @@ def check_datasets(cfg):
         check_truth(name)
 
 
-def training_data(cfg, labelled):
+def training_data(cfg: CfgNode, labelled: bool) -> StreamDataset:
     """StreamDataset of the source (`labelled`) or the target."""
     records = load_objects(cfg) if labelled else load_target(cfg)
     return StreamDataset(records, TrainingMapper(cfg, labelled=labelled))

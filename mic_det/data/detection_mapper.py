@@ -1,15 +1,19 @@
 """Dataset dict -> network input. One decoded image serves teacher and student."""
 
 import copy
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
-from detectron2.config import configurable
+from detectron2.config import CfgNode, configurable
 from detectron2.data import detection_utils as utils
 from detectron2.data import transforms as T
+from detectron2.structures import Instances
 
 from mic_det.data.augmentation import colour_jitter
-from mic_det.data.images import read_image
+from mic_det.data.images import ValueRange, read_image
+from mic_det.data.records import Item, Record, Sample, Size
 
 
 class TrainingMapper:
@@ -19,7 +23,14 @@ class TrainingMapper:
     """
 
     @configurable
-    def __init__(self, augmentations, image_format, labelled, mask_format=None, value_range=()):
+    def __init__(
+        self,
+        augmentations: Sequence[T.Augmentation],
+        image_format: str,
+        labelled: bool,
+        mask_format: str | None = None,
+        value_range: ValueRange = (),
+    ) -> None:
         """
         Args:
             augmentations: list of detectron2 augmentations.
@@ -35,7 +46,7 @@ class TrainingMapper:
         self.value_range = value_range
 
     @classmethod
-    def from_config(cls, cfg, labelled):
+    def from_config(cls, cfg: CfgNode, labelled: bool) -> dict[str, Any]:
         augmentations = utils.build_augmentation(cfg, is_train=True)
         # Not on the target: the teacher should see it as it is, and the student's view has its own jitter.
         if labelled:
@@ -48,7 +59,7 @@ class TrainingMapper:
             "value_range": tuple(cfg.INPUT.RANGE),
         }
 
-    def __call__(self, record):
+    def __call__(self, record: Record) -> Sample:
         """Return {"image": CxHxW uint8, "file_name", "image_id", "height", "width"} and, when labelled, "instances"."""
         image = read_image(record["file_name"], self.image_format, self.value_range)
         if "height" in record:
@@ -68,7 +79,8 @@ class TrainingMapper:
             sample["instances"] = self.instances(record["annotations"], transforms, image.shape[1:])
         return sample
 
-    def instances(self, annotations, transforms, size):
+    def instances(self, annotations: Iterable[Item], transforms: T.TransformList, size: Size) -> Instances:
+        """The objects of an augmented image of `size`, without crowds and without those that were cropped away."""
         unused = {"keypoints"} if self.mask_format else {"keypoints", "segmentation"}
         objects = [
             utils.transform_instance_annotations(
@@ -87,7 +99,7 @@ class TestMapper:
     __test__ = False  # pytest's, which takes the name for a test's
 
     @configurable
-    def __init__(self, shortest, longest, image_format, value_range=()):
+    def __init__(self, shortest: int, longest: int, image_format: str, value_range: ValueRange = ()) -> None:
         """
         Args:
             shortest: pixels of the shortest side after resizing; 0 keeps the image's size.
@@ -100,7 +112,7 @@ class TestMapper:
         self.value_range = value_range
 
     @classmethod
-    def from_config(cls, cfg):
+    def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
         return {
             "shortest": cfg.INPUT.MIN_SIZE_TEST,
             "longest": cfg.INPUT.MAX_SIZE_TEST,
@@ -108,13 +120,13 @@ class TestMapper:
             "value_range": tuple(cfg.INPUT.RANGE),
         }
 
-    def __call__(self, record):
+    def __call__(self, record: Record) -> Sample:
         """The record without its annotations and with {"image": 3xHxW uint8, "height", "width"}."""
         image = read_image(record["file_name"], self.image_format, self.value_range)
         utils.check_image_size(dict(record), image)
         kept = {key: value for key, value in record.items() if key != "annotations"}
         return {**kept, "image": self.prepare(image), "height": image.shape[0], "width": image.shape[1]}
 
-    def prepare(self, image):
+    def prepare(self, image: np.ndarray) -> torch.Tensor:
         """3xHxW uint8 at test size of an HxWx3 uint8 image, both in the network's channel order."""
         return torch.from_numpy(np.ascontiguousarray(self.resize.get_transform(image).apply_image(image).transpose(2, 0, 1)))

@@ -16,14 +16,16 @@ class Faults:
         examples: {kind: one entry that has it}.
     """
 
-    counts: Counter = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
 
     def add(self, kind: str, example: str) -> None:
+        """Count one more of a kind; the first example of it stays."""
         self.counts[kind] += 1
         self.examples.setdefault(kind, example)
 
     def merge(self, other: "Faults") -> None:
+        """Take over all faults of another list."""
         self.counts += other.counts
         self.examples = {**other.examples, **self.examples}
 

@@ -3,19 +3,28 @@
 import logging
 import re
 from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.utils.logger import log_first_n
 
 from mic_det.data.files import IMAGE_SUFFIXES, find_files
+from mic_det.data.records import Record
 from mic_det.errors import UserError, did_you_mean
 
 # An image's path, and behind a space, a tab, a comma or a semicolon its label; CSV puts quotes around paths with commas.
 LINE = re.compile(r"""(?P<path>".+?"|'.+?'|.+?)\s*[\s,;]\s*["']?(?P<label>[^\s,;"']+)["']?""")
 
+Labelled = tuple[Path, int]  # an image and its class index
 
-def register_classification(name, read_items, read_images, classes=None):
+
+def register_classification(
+    name: str,
+    read_items: Callable[[], tuple[list[Labelled], list[str]]],
+    read_images: Callable[[], Iterable[Path]],
+    classes: Sequence[str] | None = None,
+) -> None:
     """Register a labelled classification dataset; nothing is read before it is used.
 
     Args:
@@ -25,7 +34,7 @@ def register_classification(name, read_items, read_images, classes=None):
         classes: class names where they are known without reading.
     """
 
-    def read():
+    def read() -> list[Record]:
         items, found = read_items()
         # Not MetadataCatalog.set(): the datasets' folder may have changed since the last reading.
         MetadataCatalog.get(name).__dict__["thing_classes"] = list(found)
@@ -36,11 +45,12 @@ def register_classification(name, read_items, read_images, classes=None):
     MetadataCatalog.get(name).set(known_classes=list(classes or ()))
 
 
-def records(paths):
+def records(paths: Iterable[Path]) -> list[Record]:
+    """Dataset dicts of unlabelled images."""
     return [{"file_name": str(path), "image_id": index} for index, path in enumerate(paths)]
 
 
-def read_lines(list_file, cure=""):
+def read_lines(list_file: str | Path, cure: str = "") -> list[str]:
     """Lines of a list without empty ones and comments, which begin with #.
 
     Raises:
@@ -59,25 +69,27 @@ def read_lines(list_file, cure=""):
     return lines
 
 
-def image_path(root, text):
+def image_path(root: str | Path, text: str) -> Path:
     """An absolute path of a list's entry, which may begin with ~ and stand in quotes."""
     return Path(root) / Path(text.strip("\"'")).expanduser()
 
 
-def list_images(list_file, root, cure=""):
+def list_images(list_file: str | Path, root: str | Path, cure: str = "") -> list[Path]:
     """Image paths of a list, once each; a label behind a path is cut off without being looked at."""
     paths = []
     for line in read_lines(list_file, cure):
         found = LINE.fullmatch(line)
-        alone = found is None or Path(line.strip("\"'")).suffix.lower() in IMAGE_SUFFIXES
-        paths.append(image_path(root, line if alone else found["path"]))
+        alone = Path(line.strip("\"'")).suffix.lower() in IMAGE_SUFFIXES
+        paths.append(image_path(root, line if found is None or alone else found["path"]))
     once = list(dict.fromkeys(paths))
     if len(once) < len(paths):
         say(f"{list_file}: {len(paths) - len(once)} lines left out because their image stands there already.")
     return once
 
 
-def read_list(list_file, root, classes=None, cure=""):
+def read_list(
+    list_file: str | Path, root: str | Path, classes: Sequence[str] | None = None, cure: str = ""
+) -> tuple[list[Labelled], list[str]]:
     """([(image path, class index)], class names) of a list with a relative or absolute path and a label per line.
 
     The last word of a line is the label, so paths may contain spaces; see LINE. Lines whose label is no class index, and images
@@ -96,39 +108,40 @@ def read_list(list_file, root, classes=None, cure=""):
     labels = [int(found["label"]) if found and re.fullmatch("[0-9]+", found["label"]) else None for found in matches]
     known = [label for label in labels if label is not None]
     check_first_label(list_file, known, classes)
-    items, faulty = {}, []
+    by_path: dict[Path, int] = {}
+    faulty = []
     for line, found, label in zip(lines, matches, labels, strict=True):
-        if label is None or (classes is not None and label >= len(classes)):
+        if found is None or label is None or (classes is not None and label >= len(classes)):
             faulty.append(line)
             continue
         path = image_path(root, found["path"])
-        if items.setdefault(path, label) != label:
-            raise UserError(f"{list_file}: image {path} has the labels {items[path]} and {label}.")
+        if by_path.setdefault(path, label) != label:
+            raise UserError(f"{list_file}: image {path} has the labels {by_path[path]} and {label}.")
     if faulty:
         say(f"{list_file}: {len(faulty)} lines left out because they do not end in a class index, e.g. '{faulty[0]}'.")
-    if not items:
+    if not by_path:
         raise UserError(f"No line of {list_file} ends in a class index, as in 'Art/Bed/00001.jpg 8'.")
-    again = len(lines) - len(faulty) - len(items)
+    again = len(lines) - len(faulty) - len(by_path)
     if again:
         say(f"{list_file}: {again} lines left out because their image stands there already.")
-    items = list(items.items())
+    items = list(by_path.items())
     names = list(classes) if classes else folder_names(items, list_file)
     report_unused(items, names, list_file)
     return items, names
 
 
-def say(message):
+def say(message: str) -> None:
     """Warn once: a run reads its datasets again for every evaluation and picture."""
     log_first_n(logging.WARNING, message, key="message")
 
 
-def check_first_label(list_file, labels, classes):
+def check_first_label(list_file: str | Path, labels: Collection[int], classes: Sequence[str] | None) -> None:
     """Raise UserError when the labels count from 1: K classes would be shifted by one, and the last be left out."""
     if labels and min(labels) == 1 and (classes is None or max(labels) >= len(classes)):
         raise UserError(f"{list_file}: its labels are 1 to {max(labels)}, but class indices start at 0: take 1 from each.")
 
 
-def report_unused(items, classes, where):
+def report_unused(items: Iterable[Labelled], classes: Sequence[str], where: str | Path) -> None:
     """Say which classes have no image."""
     found = Counter(label for _, label in items)
     unused = [name for index, name in enumerate(classes) if not found[index]]
@@ -136,9 +149,9 @@ def report_unused(items, classes, where):
         say(f"{where}: no image of {len(unused)} of the {len(classes)} classes, e.g. '{unused[0]}'.")
 
 
-def folder_names(items, list_file):
+def folder_names(items: Iterable[Labelled], list_file: str | Path) -> list[str]:
     """Class names of labelled images: the name of the folder that holds the images of each label."""
-    names = {}
+    names: dict[int, str] = {}
     for path, label in items:
         other = names.setdefault(label, path.parent.name)
         if other != path.parent.name:
@@ -154,7 +167,9 @@ def folder_names(items, list_file):
     return [names[label] for label in range(len(names))]
 
 
-def read_class_folders(folder, classes=None, cure=""):
+def read_class_folders(
+    folder: str | Path, classes: Sequence[str] | None = None, cure: str = ""
+) -> tuple[list[Labelled], list[str]]:
     """([(image path, class index)], class names) of a folder with one subfolder of images per class, in alphabetical order.
 
     Args:
@@ -186,7 +201,14 @@ def read_class_folders(folder, classes=None, cure=""):
     return items, names
 
 
-def register_image_list(name, list_file, root, classes=None, resolve=Path, cure=""):
+def register_image_list(
+    name: str,
+    list_file: str | Path,
+    root: str | Path,
+    classes: Sequence[str] | None = None,
+    resolve: Callable[[str | Path], Path] = Path,
+    cure: str = "",
+) -> None:
     """Register a list; see `read_list`. `resolve` turns both paths into absolute ones when they are used."""
     register_classification(
         name,
@@ -196,10 +218,16 @@ def register_image_list(name, list_file, root, classes=None, resolve=Path, cure=
     )
 
 
-def register_class_folders(name, folder, classes=None, resolve=Path, cure=""):
+def register_class_folders(
+    name: str,
+    folder: str | Path,
+    classes: Sequence[str] | None = None,
+    resolve: Callable[[str | Path], Path] = Path,
+    cure: str = "",
+) -> None:
     """Register a folder; see `read_class_folders`."""
 
-    def read():
+    def read() -> tuple[list[Labelled], list[str]]:
         return read_class_folders(resolve(folder), classes, cure)
 
     register_classification(name, read, lambda: [path for path, _ in read()[0]], classes)

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from detectron2.utils.logger import log_first_n
-from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 from mic_det.errors import UserError
 
@@ -26,6 +26,7 @@ TURNS = dict(
         start=2,
     )
 )
+ValueRange = tuple[float | str, ...]  # INPUT.RANGE; see `read_image`
 FEW_LEVELS = 64  # of 256: an image with fewer looks like one grey
 
 
@@ -33,7 +34,7 @@ class RangeError(UserError):
     """An image's values do not fit INPUT.RANGE."""
 
 
-def read_image(path: str | Path, image_format: str = "BGR", value_range: tuple = ()) -> np.ndarray:
+def read_image(path: str | Path, image_format: str = "BGR", value_range: ValueRange = ()) -> np.ndarray:
     """An image as HxWx3 uint8, upright by its EXIF orientation; transparency is dropped, and of several pages the first is read.
 
     Args:
@@ -97,7 +98,7 @@ def upright(image: Image.Image) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
-def is_deep(image: Image.Image) -> bool:
+def is_deep(image: ImageFile.ImageFile) -> bool:
     """Whether an opened image has more than 8 bits per channel, which PIL would clip or cut off."""
     arguments = image.tile[0].args if image.tile else ()
     arguments = arguments if isinstance(arguments, tuple) else (arguments,)
@@ -121,7 +122,7 @@ def check_channels(path: str | Path) -> None:
         raise OSError(f"{path} has {tags[CHANNELS]} channels: images have 1, 3 or 4")
 
 
-def to_bytes(pixels: np.ndarray, value_range: tuple, path: str | Path) -> np.ndarray:
+def to_bytes(pixels: np.ndarray, value_range: ValueRange, path: str | Path) -> np.ndarray:
     """Scale values to uint8; see `read_image`. What is no number becomes 0."""
     values = pixels.astype(np.float32)
     finite = values[np.isfinite(values)]
@@ -141,11 +142,11 @@ def to_bytes(pixels: np.ndarray, value_range: tuple, path: str | Path) -> np.nda
         raise RangeError(
             f"{path} holds values from {found} instead of 0 to {high:g}: set INPUT.RANGE to those that are black and white"
         )
-    scaled = (np.nan_to_num(values, nan=low) - low) / max(high - low, np.finfo(np.float32).tiny)
+    scaled = (np.nan_to_num(values, nan=low) - low) / max(high - low, float(np.finfo(np.float32).tiny))
     return (255 * scaled.clip(0, 1) + 0.5).astype(np.uint8)
 
 
-def scale_frame(frame: np.ndarray, value_range: tuple) -> np.ndarray:
+def scale_frame(frame: np.ndarray, value_range: ValueRange) -> np.ndarray:
     """A video's HxWx3 uint8 frame by INPUT.RANGE, unless that is of deeper images: videos of such cameras are scaled already."""
     deep = any(not isinstance(limit, str) and not 0 <= limit <= 255 for limit in value_range)
     return frame if not value_range or deep else to_bytes(frame, value_range, "a video's frame")
@@ -161,7 +162,10 @@ def image_size(path: str | Path) -> tuple[int, int]:
         try:
             with Image.open(path) as image:
                 # PIL turns the size of a TIFF by its orientation, in some versions.
-                width, height = (image.tag_v2[WIDTH], image.tag_v2[HEIGHT]) if image.format == "TIFF" else image.size
+                if isinstance(image, TiffImagePlugin.TiffImageFile):
+                    width, height = image.tag_v2[WIDTH], image.tag_v2[HEIGHT]
+                else:
+                    width, height = image.size
                 # Orientations 5 to 8 lie on their side.
                 return (width, height) if orientation(image) in (5, 6, 7, 8) else (height, width)
         except UnidentifiedImageError:
@@ -173,13 +177,14 @@ class ImageReader:
     """`read_image` with the settings of a run: path -> HxWx3 uint8."""
 
     image_format: str = "BGR"
-    value_range: tuple = ()
+    value_range: ValueRange = ()
 
     def __call__(self, path: str | Path) -> np.ndarray:
+        """See `read_image`."""
         return read_image(path, self.image_format, self.value_range)
 
 
-def check_values(paths: list, name: str, value_range: tuple) -> None:
+def check_values(paths: list[str], name: str, value_range: ValueRange) -> None:
     """Warn when images of a dataset lose most of what they hold, judged by its first, middle and last one.
 
     Thermal and medical cameras use a small part of their 16 bits: without INPUT.RANGE their images are almost black.

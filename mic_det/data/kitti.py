@@ -7,6 +7,7 @@ from tqdm import tqdm
 from mic_det.data.conversion import Conversion, box_fault
 from mic_det.data.files import find_files
 from mic_det.data.images import image_size, named
+from mic_det.data.records import Item
 from mic_det.errors import UserError
 
 CLASSES = ("Car", "Van", "Truck", "Pedestrian", "Person_sitting", "Cyclist", "Tram", "Misc")
@@ -14,7 +15,7 @@ IGNORED = "DontCare"
 CATEGORIES = [{"id": index, "name": name} for index, name in enumerate(CLASSES, start=1)]
 
 
-def read_labels(path):
+def read_labels(path: str | Path) -> tuple[list[Item], list[str]]:
     """(annotations without ids, reasons why objects are left out) of one label file; DontCare regions are no objects.
 
     A line holds type, truncation, occlusion, angle, then the box's left, top, right, bottom in pixels from 0.
@@ -43,7 +44,7 @@ def read_labels(path):
     return objects, left_out
 
 
-def convert_kitti(root):
+def convert_kitti(root: str | Path) -> Conversion:
     """Convert `<root>/training/{image_2,label_2}`. Missing or unreadable files are listed in the result, never fatal."""
     root = Path(root)
     images = find_files(root / "training/image_2")

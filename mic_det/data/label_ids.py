@@ -1,5 +1,7 @@
 """Label ids of the driving datasets and the 19 Cityscapes training classes they map to: facts, not code."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from mic_det.data.label_images import IGNORE
@@ -22,7 +24,7 @@ SYNTHIA_16 = tuple(name for name in CLASSES if name not in ("terrain", "truck", 
 SYNTHIA_13 = tuple(name for name in SYNTHIA_16 if name not in ("wall", "fence", "pole"))
 
 
-def train_id_table(ids):
+def train_id_table(ids: Sequence[int]) -> np.ndarray:
     """Array of 256: dataset id -> training class, IGNORE where there is none."""
     table = np.full(256, IGNORE, dtype=np.uint8)
     table[list(ids)] = np.arange(len(ids), dtype=np.uint8)

@@ -1,5 +1,6 @@
 """Semantic segmentation datasets: pairs of an image and a label image with one class index per pixel, 255 for none."""
 
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,20 @@ from PIL import Image
 
 from mic_det.data.files import IMAGE_SUFFIXES, find_files
 from mic_det.data.images import decoding, upright
+from mic_det.data.records import Record, Size
 from mic_det.errors import UserError
 
 IGNORE = 255
 
 
-def register_segmentation(name, read_pairs, read_images, classes, colours=None, label_root=None):
+def register_segmentation(
+    name: str,
+    read_pairs: Callable[[], Iterable[tuple[Path, Path]]],
+    read_images: Callable[[], Iterable[Path]],
+    classes: Sequence[str],
+    colours: Iterable[Sequence[int]] | None = None,
+    label_root: Callable[[], Path] | None = None,
+) -> None:
     """Register a labelled segmentation dataset; nothing is read before it is used.
 
     Args:
@@ -26,13 +35,13 @@ def register_segmentation(name, read_pairs, read_images, classes, colours=None, 
             folder that is common to all labels.
     """
 
-    def read():
+    def read() -> list[Record]:
         return [
             {"file_name": str(image), "sem_seg_file_name": str(label), "image_id": index}
             for index, (image, label) in enumerate(read_pairs())
         ]
 
-    def read_unlabelled():
+    def read_unlabelled() -> list[Record]:
         return [{"file_name": str(image), "image_id": index} for index, image in enumerate(read_images())]
 
     DatasetCatalog.register(name, read)
@@ -46,7 +55,7 @@ def register_segmentation(name, read_pairs, read_images, classes, colours=None, 
     )
 
 
-def default_colours(count):
+def default_colours(count: int) -> list[tuple[int, ...]]:
     """Distinct RGB triples: hues around the circle, alternately light and dark."""
     from colorsys import hsv_to_rgb
 
@@ -54,7 +63,7 @@ def default_colours(count):
     return [tuple(round(255 * part) for part in value) for value in values]
 
 
-def find_images(folder, suffix="", cure=""):
+def find_images(folder: str | Path, suffix: str = "", cure: str = "") -> list[Path]:
     """Images below `folder` whose names end in `suffix` (any image type when empty), sorted.
 
     Raises:
@@ -69,7 +78,9 @@ def find_images(folder, suffix="", cure=""):
     return found
 
 
-def find_pairs(image_folder, label_folder, image_suffix="", label_suffix=".png", cure=""):
+def find_pairs(
+    image_folder: str | Path, label_folder: str | Path, image_suffix: str = "", label_suffix: str = ".png", cure: str = ""
+) -> list[tuple[Path, Path]]:
     """(image, label) paths with the same path below both folders but for the suffixes.
 
     Raises:
@@ -93,13 +104,13 @@ def find_pairs(image_folder, label_folder, image_suffix="", label_suffix=".png",
     return pairs
 
 
-def label_size(path):
+def label_size(path: str | Path) -> Size:
     """(height, width) of a label image, from its header. Raises OSError when it is missing or broken."""
     with Image.open(path) as image:
         return image.height, image.width
 
 
-def read_labels(path, num_classes=None, size=None):
+def read_labels(path: str | Path, num_classes: int | None = None, size: Sequence[int] | None = None) -> np.ndarray:
     """Label image HxW uint8, upright like images.
 
     Args:

@@ -2,8 +2,10 @@
 
 import os
 import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TextIO
 
 import cv2
 import numpy as np
@@ -14,19 +16,20 @@ from tqdm import tqdm
 from mic_det.data.images import decoding, image_size, named, upright
 from mic_det.data.label_ids import CLASSES, train_id_table
 from mic_det.data.label_images import find_images
+from mic_det.data.records import Pixels
 from mic_det.data.statistics import collect, count_pixels, write_statistics
 from mic_det.data.stream import READ_ERRORS
 from mic_det.errors import UserError
 from mic_det.outputs import refuse_overwrite, write_image
 
 
-def decode_indices(path):
+def decode_indices(path: str | Path) -> np.ndarray:
     """HxW ids of a grey or palette image (Cityscapes, GTA)."""
     with decoding(path), Image.open(path) as image:
         return np.array(upright(image))
 
 
-def decode_synthia(path):
+def decode_synthia(path: str | Path) -> np.ndarray:
     """HxW ids of SYNTHIA's 16-bit colour images, whose red channel is the class."""
     image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if image is None or image.ndim != 3:
@@ -34,7 +37,13 @@ def decode_synthia(path):
     return image[..., 2]
 
 
-def convert_labels(files, output_of, decode, table, description):
+def convert_labels(
+    files: Sequence[Path],
+    output_of: Callable[[Path], Path],
+    decode: Callable[[Path], np.ndarray],
+    table: np.ndarray,
+    description: str,
+) -> tuple[dict[str, Pixels], list[str]]:
     """Write an image of training classes for every label file.
 
     Args:
@@ -50,13 +59,13 @@ def convert_labels(files, output_of, decode, table, description):
         UserError: when a label file would be overwritten, or two would give one file.
     """
     refuse_overwrite(files, map(output_of, files), "--root")
-    targets = {}
+    targets: dict[Path, Path] = {}
     for path in files:
         first = targets.setdefault(output_of(path), path)
         if first != path:
             raise UserError(f"{first} and {path} would both be converted to {output_of(path)}: give them different names.")
 
-    def convert(path):
+    def convert(path: Path) -> Pixels | str:
         try:
             ids = decode(path)
             if ids.ndim != 2 or ids.dtype.kind not in "ui" or ids.min() < 0 or ids.max() > 255:
@@ -78,12 +87,12 @@ def convert_labels(files, output_of, decode, table, description):
     return counts, bad
 
 
-def beside(path):
+def beside(path: str | Path) -> Path:
     """`00001.png` -> `00001_labelTrainIds.png` in the same folder."""
     return Path(path).with_name(f"{Path(path).stem}_labelTrainIds.png")
 
 
-def prepare_beside(root, folder, decode, ids, title):
+def prepare_beside(root: str | Path, folder: str, decode: Callable[[Path], np.ndarray], ids: Sequence[int], title: str) -> int:
     """Convert every label image in `<root>/<folder>` to one `beside` it, and `finish`."""
     cure = f" --root must be the folder that holds {folder}/."
     found = find_images(Path(root) / folder, ".png", cure)
@@ -91,7 +100,14 @@ def prepare_beside(root, folder, decode, ids, title):
     return finish(root, *convert_labels(files, beside, decode, train_id_table(ids), title))
 
 
-def finish(root, counts, bad, classes=CLASSES, statistics=True, out=sys.stdout):
+def finish(
+    root: str | Path,
+    counts: Mapping[str, Pixels],
+    bad: Iterable[str],
+    classes: Sequence[str] = CLASSES,
+    statistics: bool = True,
+    out: TextIO = sys.stdout,
+) -> int:
     """Write the statistics files, print pixels per class and every bad file.
 
     Returns:
@@ -111,7 +127,9 @@ def finish(root, counts, bad, classes=CLASSES, statistics=True, out=sys.stdout):
     return 1 if bad else 0
 
 
-def check_labels(pairs, classes=CLASSES, description="labels"):
+def check_labels(
+    pairs: Iterable[tuple[Path, Path]], classes: Sequence[str] = CLASSES, description: str = "labels"
+) -> tuple[dict[str, Pixels], list[str]]:
     """`collect` over (image, label) pairs that are ready; images must exist and be readable as well."""
     counts, bad = collect([label for _, label in pairs], len(classes), description)
     for image, _ in pairs:

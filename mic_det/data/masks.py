@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
 from mic_det.data.coco_schema import Number
+from mic_det.data.records import Item
 from mic_det.validation import faults_of
 
 LONGEST = 6  # characters of 5 bits that a count may have
@@ -16,6 +17,7 @@ MOST_PIXELS = 2**31
 
 
 def even(polygon: list[float]) -> list[float]:
+    """A polygon whose numbers come in pairs."""
     if len(polygon) % 2:
         raise PydanticCustomError("polygon", "Input should hold an even number of coordinates")
     return polygon
@@ -26,6 +28,8 @@ Polygons = Annotated[list[Annotated[list[Number], Field(min_length=6), AfterVali
 
 
 class RunLengths(TypedDict):
+    """Lengths of alternate runs of zeros and ones, column by column, of a mask of `size` (height, width)."""
+
     size: Annotated[list[Count], Field(min_length=2, max_length=2)]
     counts: list[Count] | str | bytes
 
@@ -58,7 +62,7 @@ def read_counts(text: str | bytes) -> np.ndarray:
     return counts
 
 
-def compressed(mask: Any, height: int | None, width: int | None) -> dict | list:
+def compressed(mask: Any, height: int | None, width: int | None) -> Item | list[Any]:
     """A mask as detectron2 and the COCO libraries read it: polygons, or {"size", "counts"} with the counts compressed.
 
     The libraries do not check run lengths: wrong ones end the process or say anything at all.
@@ -87,11 +91,11 @@ def compressed(mask: Any, height: int | None, width: int | None) -> dict | list:
     return mask_util.frPyObjects(mask, rows, columns) if listed else mask
 
 
-def encoded(mask: Any, height: int | None, width: int | None) -> dict:
+def encoded(mask: Any, height: int | None, width: int | None) -> Item:
     """A mask of either format as a compressed run-length encoding. Raises ValueError as `compressed` does."""
     mask = compressed(mask, height, width)
     if isinstance(mask, dict):
         return mask
-    if None in (height, width):
+    if height is None or width is None:
         raise ValueError("it is a polygon of an image whose size is not known")
-    return mask_util.merge(mask_util.frPyObjects(mask, height, width))
+    return dict(mask_util.merge(mask_util.frPyObjects(mask, height, width)))

@@ -1,7 +1,11 @@
 """Rare Class Sampling (Hoyer et al., DAFormer, CVPR 2022, section 3.3): source images are drawn by the class they hold."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from mic_det.data.records import Pixels, Record, Sample
+from mic_det.data.segmentation_mapper import SegmentationMapper
 from mic_det.data.stream import StreamDataset
 from mic_det.errors import UserError
 
@@ -11,7 +15,9 @@ REDRAWS = 10
 class RareClassSampling:
     """Draws a class, rare ones more often, then an image that holds enough of it."""
 
-    def __init__(self, counts, temperature, min_pixels, class_names=None):
+    def __init__(
+        self, counts: Sequence[Pixels], temperature: float, min_pixels: float, class_names: Sequence[str] | None = None
+    ) -> None:
         """
         Args:
             counts: {class: pixels} per image.
@@ -38,7 +44,7 @@ class RareClassSampling:
                     f"DATASETS.RARE_CLASSES.MIN_PIXELS: no image has more than {min_pixels} pixels of class '{name}': lower it."
                 )
 
-    def draw(self):
+    def draw(self) -> tuple[int, int]:
         """(image index, class) from numpy's global generator."""
         place = np.random.choice(len(self.classes), p=self.probability)
         return int(np.random.choice(self.images[place])), self.classes[place]
@@ -50,7 +56,11 @@ class RareClassDataset(StreamDataset):
     The crop is redrawn, from the same decoded image, until it holds enough of the drawn class, at most REDRAWS times.
     """
 
-    def __init__(self, records, mapper, sampling, min_crop_pixels):
+    mapper: SegmentationMapper
+
+    def __init__(
+        self, records: Sequence[Record], mapper: SegmentationMapper, sampling: RareClassSampling, min_crop_pixels: float
+    ) -> None:
         """
         Args:
             records, mapper: as in StreamDataset; the mapper has `read` and `crop`.
@@ -61,11 +71,13 @@ class RareClassDataset(StreamDataset):
         self.sampling = sampling
         self.min_crop_pixels = min_crop_pixels
 
-    def choose(self, index):
+    def choose(self, index: int) -> Record:
+        """The record of a drawn image, whatever the stream's order says."""
         place, self.wanted = self.sampling.draw()
         return self.records[place]
 
-    def sample(self, record):
+    def sample(self, record: Record) -> Sample:
+        """A crop that holds enough of the class that `choose` drew, or the last that was tried."""
         image = self.mapper.read(record)
         for _ in range(1 + REDRAWS):
             sample = self.mapper.crop(record, image)

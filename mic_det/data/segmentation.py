@@ -4,12 +4,14 @@ import os
 from pathlib import Path
 
 import numpy as np
+from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
 
 from mic_det.data.build import check_target_and_tests, classes_of, load_source, load_target
 from mic_det.data.catalog import load_labelled
 from mic_det.data.images import image_size
 from mic_det.data.rare_classes import RareClassDataset, RareClassSampling
+from mic_det.data.records import Record
 from mic_det.data.segmentation_mapper import SegmentationMapper
 from mic_det.data.statistics import counts_of
 from mic_det.data.stream import READ_ERRORS, StreamDataset
@@ -17,7 +19,7 @@ from mic_det.errors import UserError, user_errors
 from mic_det.language import open_bank
 
 
-def load_labels(cfg):
+def load_labels(cfg: CfgNode) -> list[Record]:
     """`load_source`. Raises UserError when a dataset has no label images, or the first of them does not exist."""
     records = load_source(cfg)
     for record in records:
@@ -28,7 +30,7 @@ def load_labels(cfg):
     return records
 
 
-def check_datasets(cfg):
+def check_datasets(cfg: CfgNode) -> None:
     """Read every dataset, statistic and text bank that a run will need, so that a wrong one fails before training starts."""
     load_labels(cfg)
     check_target_and_tests(cfg)
@@ -41,7 +43,7 @@ def check_datasets(cfg):
         rare_class_sampling(cfg)
 
 
-def check_margins(cfg):
+def check_margins(cfg: CfgNode) -> None:
     """Raise UserError when TARGET_MARGINS leave nothing of the first target image.
 
     Training reports and leaves out others that are too small for them.
@@ -57,7 +59,7 @@ def check_margins(cfg):
             mapper.fit(np.zeros((*size, 3), np.uint8))
 
 
-def rare_class_sampling(cfg):
+def rare_class_sampling(cfg: CfgNode) -> RareClassSampling:
     """RareClassSampling over the records of `load_labels`, with the statistics beside each dataset's labels."""
     rare, counts = cfg.DATASETS.RARE_CLASSES, []
     for name in cfg.DATASETS.TRAIN:
@@ -68,7 +70,7 @@ def rare_class_sampling(cfg):
     return RareClassSampling(counts, rare.TEMPERATURE, rare.MIN_PIXELS, classes_of(cfg.DATASETS.TRAIN[0]))
 
 
-def training_data(cfg, labelled):
+def training_data(cfg: CfgNode, labelled: bool) -> StreamDataset:
     """StreamDataset of the source (`labelled`) or the target."""
     mapper = SegmentationMapper(cfg, labelled=labelled)
     if not labelled:

@@ -1,13 +1,16 @@
 """Dataset dict -> input of a segmentation network, for labelled source, unlabelled target and test images."""
 
+from typing import Any
+
 import numpy as np
 import torch
-from detectron2.config import configurable
+from detectron2.config import CfgNode, configurable
 from detectron2.data import transforms as T
 
 from mic_det.data.augmentation import ResizeToFit, colour_jitter
-from mic_det.data.images import read_image
+from mic_det.data.images import ValueRange, read_image
 from mic_det.data.label_images import IGNORE, read_labels
+from mic_det.data.records import Record, Sample, Size
 
 
 class SegmentationMapper:
@@ -19,16 +22,16 @@ class SegmentationMapper:
     @configurable
     def __init__(
         self,
-        size,
-        crop_size,
-        image_format,
-        num_classes=None,
-        max_area=1.0,
-        jitter=0.0,
-        margins=(),
-        pad_value=0.0,
-        value_range=(),
-    ):
+        size: tuple[int, int] | tuple[()],
+        crop_size: Size,
+        image_format: str,
+        num_classes: int | None = None,
+        max_area: float = 1.0,
+        jitter: float = 0.0,
+        margins: tuple[int, ...] = (),
+        pad_value: float = 0.0,
+        value_range: ValueRange = (),
+    ) -> None:
         """
         Args:
             size: (width, height) to fit images into; () keeps their size.
@@ -52,7 +55,7 @@ class SegmentationMapper:
         self.value_range = value_range
 
     @classmethod
-    def from_config(cls, cfg, labelled):
+    def from_config(cls, cfg: CfgNode, labelled: bool) -> dict[str, Any]:
         semantic = cfg.INPUT.SEM_SEG
         return {
             "size": semantic.SOURCE_SIZE if labelled else semantic.TARGET_SIZE,
@@ -66,7 +69,7 @@ class SegmentationMapper:
             "value_range": tuple(cfg.INPUT.RANGE),
         }
 
-    def read(self, record):
+    def read(self, record: Record) -> T.AugInput:
         """The decoded and resized image with its labels or its mask of valid pixels, an AugInput.
 
         Raises:
@@ -77,7 +80,7 @@ class SegmentationMapper:
             return self.fit(image)
         return self.fit(image, read_labels(record["sem_seg_file_name"], self.num_classes, image.shape[:2]))
 
-    def fit(self, image, labels=None):
+    def fit(self, image: np.ndarray, labels: np.ndarray | None = None) -> T.AugInput:
         """An image (HxWx3) resized with its labels (HxW) or its mask of valid pixels, an AugInput.
 
         Raises:
@@ -91,7 +94,7 @@ class SegmentationMapper:
             raise ValueError(f"INPUT.SEM_SEG.TARGET_MARGINS ({margins}) leave nothing of an image of {width}x{height} pixels")
         return inputs
 
-    def crop(self, record, whole):
+    def crop(self, record: Record, whole: T.AugInput) -> Sample:
         """A random training sample of what `read` gave, which stays as it is."""
         inputs = T.AugInput(whole.image, sem_seg=whole.sem_seg)
         self.augmentations(inputs)
@@ -107,12 +110,12 @@ class SegmentationMapper:
             sample.update({"sem_seg": second} if self.num_classes is not None else {"valid": second.bool()})
         return sample
 
-    def __call__(self, record):
+    def __call__(self, record: Record) -> Sample:
         """Return {"image": CxHxW uint8, "sem_seg": HxW uint8 or "valid": HxW bool, "file_name", "image_id", ...}."""
         return self.crop(record, self.read(record))
 
 
-def valid_mask(shape, margins):
+def valid_mask(shape: Size, margins: tuple[int, ...]) -> np.ndarray:
     """HxW uint8: 0 within the margins (top, bottom, left, right) in pixels, else 1."""
     top, bottom, left, right = margins
     mask = np.zeros(shape, dtype=np.uint8)
@@ -124,7 +127,7 @@ class SegmentationTestMapper:
     """Reads and resizes one test image; "height" and "width" are the original's."""
 
     @configurable
-    def __init__(self, size, image_format, value_range=()):
+    def __init__(self, size: tuple[int, int] | tuple[()], image_format: str, value_range: ValueRange = ()) -> None:
         """
         Args:
             size: (width, height) to fit images into; () keeps their size.
@@ -136,18 +139,19 @@ class SegmentationTestMapper:
         self.value_range = value_range
 
     @classmethod
-    def from_config(cls, cfg):
+    def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
         return {
             "size": cfg.INPUT.SEM_SEG.TEST_SIZE,
             "image_format": cfg.INPUT.FORMAT,
             "value_range": tuple(cfg.INPUT.RANGE),
         }
 
-    def __call__(self, record):
+    def __call__(self, record: Record) -> Sample:
+        """The record with what `prepare` gives."""
         image = read_image(record["file_name"], self.image_format, self.value_range)
         return {**record, **self.prepare(image)}
 
-    def prepare(self, image):
+    def prepare(self, image: np.ndarray) -> Sample:
         """{"image", "height", "width"} of HxWx3 uint8 in the network's channel order."""
         height, width = image.shape[:2]
         image = self.resize.get_transform(image).apply_image(image) if self.resize else image

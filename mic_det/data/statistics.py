@@ -7,6 +7,7 @@ import json
 import logging
 import os
 from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
@@ -15,6 +16,7 @@ from tqdm import tqdm
 
 from mic_det.data.images import named
 from mic_det.data.label_images import IGNORE, read_labels
+from mic_det.data.records import Pixels, Record
 from mic_det.data.stream import READ_ERRORS
 from mic_det.errors import UserError
 from mic_det.outputs import write_json
@@ -24,13 +26,13 @@ COUNTS, BY_CLASS = "sample_class_stats.json", "samples_with_class.json"
 SPOT_CHECKS = 8
 
 
-def count_pixels(labels):
+def count_pixels(labels: np.ndarray) -> Pixels:
     """{class index: pixels} of a label image; ignored pixels are left out."""
     counts = np.bincount(labels.ravel(), minlength=IGNORE + 1)[:IGNORE]
     return {int(index): int(counts[index]) for index in np.flatnonzero(counts)}
 
 
-def count_file(path, num_classes=None):
+def count_file(path: str | Path, num_classes: int | None = None) -> Pixels | str:
     """`count_pixels` of a label image, or a sentence on why it cannot be used."""
     try:
         return count_pixels(read_labels(path, num_classes))
@@ -38,13 +40,15 @@ def count_file(path, num_classes=None):
         return named(path, error)
 
 
-def collect(label_files, num_classes=None, description="labels"):
+def collect(
+    label_files: Sequence[str | Path], num_classes: int | None = None, description: str = "labels"
+) -> tuple[dict[str, Pixels], list[str]]:
     """{path: {class: pixels}} for label images, and the list of files that could not be read."""
     counts, bad = {}, []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         results = pool.map(lambda path: count_file(path, num_classes), label_files)
-        results = tqdm(results, total=len(label_files), desc=description, unit="image", disable=None)
-        for path, found in zip(label_files, results, strict=True):
+        progress = tqdm(results, total=len(label_files), desc=description, unit="image", disable=None)
+        for path, found in zip(label_files, progress, strict=True):
             if isinstance(found, str):
                 bad.append(found)
             else:
@@ -52,7 +56,7 @@ def collect(label_files, num_classes=None, description="labels"):
     return counts, bad
 
 
-def write_statistics(root, counts, must=True):
+def write_statistics(root: str | Path, counts: Mapping[str, Pixels], must: bool = True) -> None:
     """Write both statistics files to `root`, with paths relative to it.
 
     Args:
@@ -62,7 +66,7 @@ def write_statistics(root, counts, must=True):
     root = Path(root)
     relative = {os.path.relpath(path, root): found for path, found in counts.items()}
     entries = [{**{str(index): number for index, number in found.items()}, "file": path} for path, found in relative.items()]
-    by_class = {}
+    by_class: dict[str, list[list[object]]] = {}
     for path, found in relative.items():
         for index, number in found.items():
             by_class.setdefault(str(index), []).append([path, number])
@@ -78,7 +82,7 @@ def write_statistics(root, counts, must=True):
         logger.warning("%s They are counted again in every run until the folder can be written to.", message)
 
 
-def read_statistics(root):
+def read_statistics(root: str | Path) -> dict[str, Pixels]:
     """{label path as written: {class: pixels}} from `root`; {} when there is no file.
 
     Raises:
@@ -97,7 +101,7 @@ def read_statistics(root):
         raise UserError(f"{path} is no list of class counts per file: delete it, and it is made again.") from None
 
 
-def match_entries(files, root, known):
+def match_entries(files: Iterable[str], root: str | Path, known: Collection[str]) -> dict[str, str]:
     """{file: path as written} for the label images that the statistics surely mean.
 
     Files of the published code name paths relative to some other folder. There, two paths are one when the shorter of the path
@@ -120,7 +124,7 @@ def match_entries(files, root, known):
     return {file: written for file, written in found.items() if written is not None and users[written] == 1}
 
 
-def is_current(file, found, num_classes, written_at):
+def is_current(file: str, found: Pixels, num_classes: int, written_at: float) -> bool:
     """Whether counts can be those of a label image: whole numbers of known classes, and not older than the file."""
     try:
         fresh = Path(file).stat().st_mtime <= written_at
@@ -129,7 +133,7 @@ def is_current(file, found, num_classes, written_at):
     return fresh and all(type(number) is int and number >= 0 and 0 <= index < num_classes for index, number in found.items())
 
 
-def counts_of(records, root, num_classes):
+def counts_of(records: Sequence[Record], root: str | Path, num_classes: int) -> list[Pixels]:
     """{class: pixels} of every record's label image, from the statistics in `root` or counted now and written there.
 
     Counted are images that the statistics do not know, that changed after they were written, and those with counts that cannot
@@ -162,7 +166,7 @@ def counts_of(records, root, num_classes):
     return [counts[record["sem_seg_file_name"]] for record in records]
 
 
-def wrong_counts(counts, num_classes):
+def wrong_counts(counts: Mapping[str, Pixels], num_classes: int) -> list[str]:
     """Those of SPOT_CHECKS label images, evenly spread, that do not hold what `counts` says."""
     files = list(counts)
     chosen = [files[index] for index in np.linspace(0, len(files) - 1, min(SPOT_CHECKS, len(files))).astype(int)]
@@ -170,6 +174,6 @@ def wrong_counts(counts, num_classes):
     return [file for file in chosen if present(counts[file]) != present(found[file])]
 
 
-def present(found):
+def present(found: Pixels | str) -> Pixels:
     """Counts without zeros; none of an image that cannot be used."""
     return {} if isinstance(found, str) else {index: number for index, number in found.items() if number}

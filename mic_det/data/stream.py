@@ -11,6 +11,8 @@ import random
 import signal
 import struct
 import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -19,6 +21,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from mic_det.data.images import named
+from mic_det.data.records import Record, Sample
 from mic_det.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -29,9 +32,12 @@ READ_ERRORS = (
     *(cv2.error, struct.error, zlib.error, Image.DecompressionBombError),
 )
 
+T = TypeVar("T")
+Place = tuple[int, int]  # (index into the records, position in the stream)
+
 
 @contextlib.contextmanager
-def seeded(*seed):
+def seeded(*seed: int) -> Iterator[None]:
     """Draw from generators seeded by `seed` inside, and leave python's, numpy's and torch's as they were."""
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     words = np.random.SeedSequence(seed).generate_state(3)
@@ -53,7 +59,16 @@ class PositionSampler(Sampler):
     processes; every epoch is a new permutation of the dataset.
     """
 
-    def __init__(self, size, seed, total, micro_batches=1, rank=0, world_size=1, start_iteration=0):
+    def __init__(
+        self,
+        size: int,
+        seed: Iterable[int],
+        total: int,
+        micro_batches: int = 1,
+        rank: int = 0,
+        world_size: int = 1,
+        start_iteration: int = 0,
+    ) -> None:
         """
         Args:
             size: images in the dataset.
@@ -70,15 +85,16 @@ class PositionSampler(Sampler):
         self.step = self.per_batch * world_size
         self.rank = rank
         self.start = start_iteration * total
-        self.epoch, self.order = -1, None
+        self.epoch, self.order = -1, np.empty(0, dtype=int)
 
-    def index(self, position):
+    def index(self, position: int) -> int:
+        """Which image comes at a position of the stream."""
         epoch, offset = divmod(position, self.size)
         if epoch != self.epoch:
             self.epoch, self.order = epoch, np.random.default_rng((*self.seed, epoch)).permutation(self.size)
         return int(self.order[offset])
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[list[Place]]:
         first = self.start + self.rank * self.per_batch
         while True:
             yield [(self.index(position), position) for position in range(first, first + self.per_batch)]
@@ -88,7 +104,7 @@ class PositionSampler(Sampler):
 class StreamDataset(Dataset):
     """Maps (index, position) to a sample; an unreadable image is reported and replaced by another."""
 
-    def __init__(self, records, mapper):
+    def __init__(self, records: Sequence[Record], mapper: Callable[[Record], Sample]) -> None:
         """
         Args:
             records: dataset dicts.
@@ -96,21 +112,22 @@ class StreamDataset(Dataset):
         """
         self.records = records
         self.mapper = mapper
-        self.seed = ()
+        self.seed: tuple[int, ...] = ()
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.records)
 
-    def choose(self, index):
+    def choose(self, index: int) -> Record:
         """The record for a place in the stream's order."""
         return self.records[index % len(self.records)]
 
-    def sample(self, record):
+    def sample(self, record: Record) -> Sample:
+        """What the mapper makes of a record; a subclass may draw it otherwise."""
         return self.mapper(record)
 
-    def __getitem__(self, place):
+    def __getitem__(self, place: Place) -> Sample:
         index, position = place
-        skipped = []
+        skipped: list[str] = []
         for attempt in range(len(self.records)):
             with seeded(*self.seed, position, *([attempt] if attempt else [])):
                 record = self.choose(index + attempt)
@@ -124,21 +141,23 @@ class StreamDataset(Dataset):
 class Messenger(Dataset):
     """A dataset whose UserErrors are samples: a loader's process would send the text of a traceback instead."""
 
-    def __init__(self, dataset):
+    def __init__(self, dataset: StreamDataset) -> None:
         self.dataset = dataset
 
-    def __getitem__(self, place):
+    def __getitem__(self, place: Place) -> Sample | UserError:
         try:
             return self.dataset[place]
         except UserError as error:
             return error
 
 
-def identity(batch):
+def identity(batch: T) -> T:
+    """The loader's collate function: samples stay a list."""
     return batch
 
 
-def start_worker(worker_id):
+def start_worker(worker_id: int) -> None:
+    """One thread for each process that reads, and no answer to the signals that end a run."""
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
     # The main process ends a run, after its iteration: a worker that ends first would spoil that.
@@ -149,7 +168,7 @@ def start_worker(worker_id):
 class Stream:
     """Iterates over lists of samples and counts the files that could not be read."""
 
-    def __init__(self, dataset, sampler, workers=0):
+    def __init__(self, dataset: StreamDataset, sampler: PositionSampler, workers: int = 0) -> None:
         """
         Args:
             dataset: StreamDataset; it takes over the sampler's seed.
@@ -167,12 +186,12 @@ class Stream:
             generator=torch.Generator(),
         )
         self.batches = iter(loader)
-        self.unreadable = set()
+        self.unreadable: set[str] = set()
 
-    def __iter__(self):
+    def __iter__(self) -> "Stream":
         return self
 
-    def __next__(self):
+    def __next__(self) -> list[Sample]:
         batch = self.next_batch()
         for sample in batch:
             if isinstance(sample, UserError):
@@ -183,7 +202,8 @@ class Stream:
                 self.unreadable.add(message)
         return batch
 
-    def next_batch(self):
+    def next_batch(self) -> list[Any]:
+        """A batch as the loader's processes sent it. Raises UserError when one of them was ended."""
         try:
             return next(self.batches)
         except RuntimeError as error:

@@ -3,6 +3,7 @@
 import contextlib
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -10,6 +11,7 @@ from tqdm import tqdm
 from mic_det.data.conversion import Conversion, box_fault
 from mic_det.data.files import IMAGE_SUFFIXES, find_files
 from mic_det.data.images import image_size, named
+from mic_det.data.records import Item, Size
 from mic_det.errors import UserError
 
 CLASSES = (
@@ -20,7 +22,7 @@ ART_CLASSES = ("bicycle", "bird", "car", "cat", "dog", "person")  # Watercolor a
 SIM10K_CLASSES = ("car", "person", "motorbike")
 
 
-def read_names(split_file):
+def read_names(split_file: str | Path) -> list[str]:
     """Image names of an `ImageSets/Main` list; behind the name a class's lists have 1, 0 or -1, which does not count."""
     try:
         lines = Path(split_file).read_text(encoding="utf-8-sig").splitlines()
@@ -31,16 +33,16 @@ def read_names(split_file):
     return [re.sub(r"\s+-?[01]$", "", line.strip()) for line in lines if line.strip()]
 
 
-def read_size(tree):
+def read_size(tree: ET.Element) -> Size | None:
     """(height, width) of a file's `size`, or None where it is missing, zero or no number."""
     try:
-        size = tuple(int(float(tree.findtext(f"size/{side}"))) for side in ("height", "width"))
-    except (TypeError, ValueError):
+        height, width = (int(float(tree.findtext(f"size/{side}", ""))) for side in ("height", "width"))
+    except ValueError:
         return None
-    return size if min(size) > 0 else None
+    return (height, width) if min(height, width) > 0 else None
 
 
-def read_box(item):
+def read_box(item: ET.Element) -> list[float]:
     """COCO's XYWH of an object, whose corners are inclusive and count from 1.
 
     Raises:
@@ -50,8 +52,8 @@ def read_box(item):
     if len(boxes) != 1:
         raise ValueError(f"{len(boxes) or 'no'} bndbox")
     try:
-        x0, y0, x1, y1 = (float(boxes[0].findtext(corner)) for corner in ("xmin", "ymin", "xmax", "ymax"))
-    except (TypeError, ValueError):
+        x0, y0, x1, y1 = (float(boxes[0].findtext(corner, "")) for corner in ("xmin", "ymin", "xmax", "ymax"))
+    except ValueError:
         raise ValueError("a corner that is missing or no number") from None
     fault = box_fault(x0, y0, x1, y1)
     if fault:
@@ -59,7 +61,7 @@ def read_box(item):
     return [x0 - 1, y0 - 1, x1 - x0 + 1, y1 - y0 + 1]
 
 
-def read_xml(path, classes):
+def read_xml(path: str | Path, classes: Sequence[str]) -> tuple[Size | None, list[Item], list[str]]:
     """((height, width) or None where the file does not say, annotations without ids, reasons why objects are left out).
 
     Objects of other classes are not meant.
@@ -82,12 +84,12 @@ def read_xml(path, classes):
             left_out.append(str(error))
             continue
         difficult = int((item.findtext("difficult") or "").strip() == "1")
-        item = {"category_id": classes.index(name) + 1, "bbox": box, "area": box[2] * box[3]}
-        objects.append({**item, "iscrowd": 0, "difficult": difficult})
+        found = {"category_id": classes.index(name) + 1, "bbox": box, "area": box[2] * box[3]}
+        objects.append({**found, "iscrowd": 0, "difficult": difficult})
     return read_size(tree), objects, left_out
 
 
-def find_classes(annotations):
+def find_classes(annotations: str | Path) -> tuple[str, ...]:
     """All object names in a folder of XML files, sorted; broken files are passed over."""
     names = set()
     for path in find_files(annotations, ".xml"):
@@ -96,13 +98,21 @@ def find_classes(annotations):
     return tuple(sorted(names - {""}))
 
 
-def list_images(images, split_file=None):
+def list_images(images: str | Path, split_file: str | Path | None = None) -> list[tuple[str, Path | None]]:
     """[(name, path)] of a split, or of the whole folder; the path is None where the image is missing."""
     found = {str(path.relative_to(images).with_suffix("")): path for path in find_files(images)}
     return [(name, found.get(name)) for name in read_names(split_file)] if split_file else list(found.items())
 
 
-def convert_voc(annotations, images, classes, split_file=None, relative_to=None, result=None, description="VOC"):
+def convert_voc(
+    annotations: str | Path,
+    images: str | Path,
+    classes: Sequence[str],
+    split_file: str | Path | None = None,
+    relative_to: str | Path | None = None,
+    result: Conversion | None = None,
+    description: str = "VOC",
+) -> Conversion:
     """Read XML files into a Conversion; missing and unreadable files are listed in it, never fatal.
 
     Args:

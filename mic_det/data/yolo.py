@@ -1,17 +1,19 @@
 """YOLO's layout: one text file per image, `class x y width height` as shares of the image, x and y being the centre."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from mic_det.data.coco import read_folder
 from mic_det.data.conversion import Conversion
 from mic_det.data.images import image_size, named
+from mic_det.data.records import Item
 from mic_det.errors import UserError
 
 SLACK = 0.01  # share of the image by which rounded numbers may leave it
 
 
-def read_line(line, count):
+def read_line(line: str, count: int) -> tuple[int, tuple[float, float, float, float]]:
     """(class, (x0, y0, x1, y1) as shares of the image) of one line.
 
     Five numbers are a class and a box, six a box with its confidence, seven or more a class and the corners of a polygon, whose
@@ -37,7 +39,7 @@ def read_line(line, count):
     return int(kind), corners
 
 
-def read_labels(path, width, height, count):
+def read_labels(path: Path, width: int, height: int, count: int) -> tuple[list[Item], list[str]]:
     """(annotations without ids, reasons why objects are left out) of one file; a missing file is an image without objects.
 
     Raises:
@@ -61,7 +63,7 @@ def read_labels(path, width, height, count):
     return objects, left_out
 
 
-def convert_yolo(images, labels, classes):
+def convert_yolo(images: str | Path, labels: str | Path, classes: Sequence[str]) -> Conversion:
     """Read a folder of images and one of labels, of the same tree, into a Conversion.
 
     Args:

@@ -5,6 +5,8 @@ import math
 import signal
 import threading
 from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 import torch
 from detectron2.engine import HookBase, hooks
@@ -18,10 +20,14 @@ from mic_det.errors import UserError
 from mic_det.evaluation import evaluate
 from mic_det.reporting.run_report import write_run_report
 
+if TYPE_CHECKING:  # the trainer imports this module
+    from mic_det.engine.trainer import AdaptationTrainer
+
 logger = logging.getLogger(__name__)
 
 
-def build_hooks(trainer):
+def build_hooks(trainer: "AdaptationTrainer") -> list[HookBase]:
+    """What a trainer does around its steps, in this order."""
     cfg = trainer.cfg
     return [
         *map(hooks.LRScheduler, trainer.optimizers.values(), trainer.schedulers.values()),
@@ -39,7 +45,7 @@ def build_hooks(trainer):
     ]
 
 
-def is_due(trainer, period):
+def is_due(trainer: "AdaptationTrainer", period: int) -> bool:
     """True after every `period` iterations and after the last."""
     done = trainer.iter + 1
     return done == trainer.max_iter or (period > 0 and done % period == 0)
@@ -48,10 +54,10 @@ def is_due(trainer, period):
 class Logging(HookBase):
     """Reads the meters every `period` iterations and writes the log line, metrics.json and TensorBoard."""
 
-    def __init__(self, period):
+    def __init__(self, period: int) -> None:
         self.period = period
 
-    def before_train(self):
+    def before_train(self) -> None:
         self.writers = []
         if comm.is_main_process():
             folder, start = self.trainer.cfg.OUTPUT_DIR, self.trainer.start_iter
@@ -62,7 +68,7 @@ class Logging(HookBase):
                 TensorboardXWriter(folder, purge_step=start or None),
             ]
 
-    def after_step(self):
+    def after_step(self) -> None:
         if not is_due(self.trainer, self.period):
             return
         storage = self.trainer.storage
@@ -77,12 +83,12 @@ class Logging(HookBase):
         for writer in self.writers:
             writer.write()
 
-    def after_train(self):
+    def after_train(self) -> None:
         for writer in self.writers:
             writer.close()
 
 
-def mean_over_processes(values):
+def mean_over_processes(values: dict[str, float]) -> dict[str, float]:
     """Average each value over the processes that have it."""
     if comm.get_world_size() == 1:
         return values
@@ -95,11 +101,12 @@ def mean_over_processes(values):
 class BadStepStop(HookBase):
     """Ends a run that has diverged, with everything saved."""
 
-    def __init__(self, period, limit):
+    def __init__(self, period: int, limit: int) -> None:
         self.period = period
         self.limit = limit
 
-    def after_step(self):
+    def after_step(self) -> None:
+        """Raises UserError after `limit` skipped steps in a row."""
         if not is_due(self.trainer, self.period):
             return
         in_a_row, total = self.trainer.meters.bad_steps()
@@ -115,15 +122,15 @@ class BadStepStop(HookBase):
 class Checkpoints(HookBase):
     """Saves every `period` iterations (`model_<iteration>.pth`, the newest `keep` stay) and at the end (`model_final.pth`)."""
 
-    def __init__(self, period, keep):
+    def __init__(self, period: int, keep: int) -> None:
         self.period = period
         self.keep = keep
 
-    def before_train(self):
+    def before_train(self) -> None:
         if comm.is_main_process():
             files.remove_temporary(self.trainer.cfg.OUTPUT_DIR)
 
-    def after_step(self):
+    def after_step(self) -> None:
         done = self.trainer.iter + 1
         if done == self.trainer.max_iter:
             self.trainer.save("model_final")
@@ -138,23 +145,26 @@ class Interruption(HookBase):
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-    def before_train(self):
-        self.received, self.former = False, {}
+    def before_train(self) -> None:
+        self.received = False
+        self.former: dict[int, Any] = {}  # what took the signals before
         if threading.current_thread() is threading.main_thread():  # python takes signals nowhere else
             self.former = {number: signal.signal(number, self.note) or signal.SIG_DFL for number in self.SIGNALS}
 
-    def note(self, number, frame):
+    def note(self, number: int, frame: FrameType | None) -> None:
+        """Remember a signal; the next one does what it did before the run."""
         self.received = True
         signal.signal(number, self.former[number])
 
-    def after_step(self):
+    def after_step(self) -> None:
+        """Raises KeyboardInterrupt after a signal, once the iteration is saved."""
         done = self.trainer.iter + 1
         if self.received and done < self.trainer.max_iter:
             self.trainer.save(f"model_{done:07d}")
             logger.info("Stopped by a signal after %d iterations, which are saved: --resume goes on.", done)
             raise KeyboardInterrupt
 
-    def after_train(self):
+    def after_train(self) -> None:
         for number, handler in self.former.items():
             signal.signal(number, handler)
 
@@ -166,20 +176,22 @@ class Evaluation(HookBase):
     `model_best_selected_on_target_labels.pth`: a name that says what the selection costs.
     """
 
-    def __init__(self, period, best_on=""):
+    def __init__(self, period: int, best_on: str = "") -> None:
         self.period = period
         self.best_on = best_on
         self.best = -math.inf
 
     @property
-    def best_file(self):
+    def best_file(self) -> Path:
+        """Where the checkpoint with the highest `best_on` is."""
         return Path(self.trainer.cfg.OUTPUT_DIR) / "model_best_selected_on_target_labels.pth"
 
-    def before_train(self):
+    def before_train(self) -> None:
         if self.best_on and self.trainer.start_iter > 0 and self.best_file.exists():
             self.best = files.load(self.best_file)["best"]
 
-    def after_step(self):
+    def after_step(self) -> None:
+        """Raises UserError when `best_on` is none of the metrics."""
         if not is_due(self.trainer, self.period) or not self.trainer.cfg.DATASETS.TEST:
             return
         trainer = self.trainer
@@ -200,10 +212,10 @@ class Evaluation(HookBase):
 class Pictures(HookBase):
     """Shows TensorBoard what the pseudo-labels look like: the rows of the report, every `period` iterations."""
 
-    def __init__(self, period):
+    def __init__(self, period: int) -> None:
         self.period = period
 
-    def after_step(self):
+    def after_step(self) -> None:
         trainer = self.trainer
         due = self.period > 0 and (trainer.iter + 1) % self.period == 0
         if not due or not trainer.adapts or not trainer.core.uses_pseudo_labels or not comm.is_main_process():
@@ -216,7 +228,7 @@ class Pictures(HookBase):
 class Report(HookBase):
     """Writes OUTPUT_DIR/report.html after the last iteration."""
 
-    def after_step(self):
+    def after_step(self) -> None:
         trainer = self.trainer
         shows = trainer.cfg.DATASETS.TEST or trainer.cfg.DATASETS.TARGET
         if trainer.iter + 1 == trainer.max_iter and shows and comm.is_main_process():

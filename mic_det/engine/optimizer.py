@@ -1,18 +1,23 @@
 """Optimizer, gradient norm and batch-size scaling."""
 
 import logging
+from collections.abc import Iterable, Sequence
 from functools import partial
+from typing import Any
 
 import torch
+from detectron2.config import CfgNode
 from detectron2.modeling.backbone.vit import get_vit_lr_decay_rate
 from detectron2.projects.deeplab.lr_scheduler import WarmupPolyLR
 from detectron2.solver import build_lr_scheduler, get_default_optimizer_params
 from detectron2.solver.build import maybe_add_gradient_clipping
+from torch import nn
 
 from mic_det.adaptation import ConditionalAlignment
 from mic_det.errors import UserError
 from mic_det.modeling import EncoderDecoder, ImageClassifier
 from mic_det.modeling.decode_head.language import TextEmbeddings
+from mic_det.modeling.meta_arch.adapting import AdaptingModel
 
 logger = logging.getLogger(__name__)
 
@@ -24,25 +29,35 @@ class PolyLR(WarmupPolyLR):
     SOLVER.MAX_ITER follows the new schedule.
     """
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
+        """Base rates and the position."""
         return {"base_lrs": self.base_lrs, "last_epoch": self.last_epoch}
 
 
 class InverseDecayLR(torch.optim.lr_scheduler.LRScheduler):
     """base * (1 + gamma * iteration) ** -power (Ganin & Lempitsky, ICML 2015, with a fixed pace)."""
 
-    def __init__(self, optimizer, gamma=0.001, power=0.75):
+    def __init__(self, optimizer: torch.optim.Optimizer, gamma: float = 0.001, power: float = 0.75) -> None:
+        """
+        Args:
+            gamma: per iteration.
+            power: of the decay; 0 keeps the rate.
+        """
         self.gamma, self.power = gamma, power
         super().__init__(optimizer)
 
-    def get_lr(self):
+    def get_lr(self) -> list[float | torch.Tensor]:
+        """Rates of the parameter groups at `last_epoch`, which counts iterations."""
         return [rate * (1 + self.gamma * self.last_epoch) ** -self.power for rate in self.base_lrs]
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
+        """Base rates and the position."""
         return {"base_lrs": self.base_lrs, "last_epoch": self.last_epoch}
 
 
-def build_optimizers(cfg, core):
+def build_optimizers(
+    cfg: CfgNode, core: AdaptingModel
+) -> tuple[dict[str, torch.optim.Optimizer], dict[str, torch.optim.lr_scheduler.LRScheduler]]:
     """({name: optimizer}, {name: learning-rate scheduler}) of a meta-architecture, in the same order.
 
     The first steps its `trained_modules`; a segmentor's discriminator has an Adam of its own, whose rate falls to 0 with
@@ -62,7 +77,7 @@ def build_optimizers(cfg, core):
     return optimizers, schedulers
 
 
-def build_scheduler(cfg, optimizer):
+def build_scheduler(cfg: CfgNode, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
     """PolyLR for SOLVER.LR_SCHEDULER_NAME WarmupPolyLR, InverseDecayLR, otherwise detectron2's schedulers."""
     solver = cfg.SOLVER
     if solver.LR_SCHEDULER_NAME == "InverseDecayLR":
@@ -79,7 +94,7 @@ def build_scheduler(cfg, optimizer):
     )
 
 
-def build_optimizer(cfg, *modules):
+def build_optimizer(cfg: CfgNode, *modules: nn.Module) -> torch.optim.Optimizer:
     """SGD or AdamW over the trainable parameters of the modules, with detectron2's parameter groups for each.
 
     The fused implementations are used because they can skip a step by a flag on the device (`optimizer.found_inf`),
@@ -87,6 +102,7 @@ def build_optimizer(cfg, *modules):
     """
     solver = cfg.SOLVER
     groups = [group for module in modules for group in parameter_groups(cfg, module)]
+    optimizer: torch.optim.Optimizer
     if solver.OPTIMIZER == "SGD":
         optimizer = torch.optim.SGD(groups, lr=solver.BASE_LR, momentum=solver.MOMENTUM, nesterov=solver.NESTEROV, fused=True)
         start_momentum(optimizer)
@@ -97,7 +113,7 @@ def build_optimizer(cfg, *modules):
     return maybe_add_gradient_clipping(cfg, optimizer)
 
 
-def parameter_groups(cfg, module):
+def parameter_groups(cfg: CfgNode, module: nn.Module) -> list[dict[str, Any]]:
     """Learning rates and weight decays by kind of parameter; with SOLVER.VIT_LAYER_DECAY, also by depth in a ViT.
 
     What follows the encoder of an EncoderDecoder or ImageClassifier, and CDAN's discriminator, has SOLVER.HEAD_LR_FACTOR, and
@@ -125,20 +141,22 @@ def parameter_groups(cfg, module):
     )
 
 
-def start_momentum(optimizer):
+def start_momentum(optimizer: torch.optim.Optimizer) -> None:
     """Start momentum at zero, as its first step would; a skipped first step leaves fused SGD's buffers undefined."""
     for group in optimizer.param_groups:
         for parameter in group["params"] if group["momentum"] else ():
             optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
 
-def parameter_names(optimizer, core):
+def parameter_names(optimizer: torch.optim.Optimizer, core: nn.Module) -> list[str]:
     """Names in `core` of an optimizer's parameters, in its order."""
     names = {parameter: name for name, parameter in core.named_parameters()}
     return [names[parameter] for group in optimizer.param_groups for parameter in group["params"]]
 
 
-def restore_optimizer(optimizer, saved, names, own_names):
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer, saved: dict[str, Any], names: Sequence[str], own_names: Sequence[str]
+) -> None:
     """Load what an optimizer remembers of each parameter: momentum, squared gradients, steps.
 
     Learning rates, weight decays and all other settings stay those that it was built with. Parameters that `saved` does not
@@ -155,24 +173,24 @@ def restore_optimizer(optimizer, saved, names, own_names):
     optimizer.load_state_dict({"state": {**own["state"], **found}, "param_groups": own["param_groups"]})
 
 
-def kind_of(param_groups):
+def kind_of(param_groups: Sequence[dict[str, Any]]) -> str:
     """SOLVER.OPTIMIZER that a checkpoint's or an optimizer's groups are of."""
     return "SGD" if "momentum" in param_groups[0] else "AdamW"
 
 
-def gradient_norm(parameters):
+def gradient_norm(parameters: Iterable[torch.Tensor]) -> torch.Tensor:
     """L2 norm of all gradients as a 0-dim tensor; non-finite exactly when a gradient is (or overflows)."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
 
 
-def clip_gradients(parameters, norm, limit):
+def clip_gradients(parameters: Iterable[torch.Tensor], norm: torch.Tensor, limit: float) -> None:
     """Scale all gradients in place so that their norm is at most `limit`."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     torch._foreach_mul_(gradients, (limit / (norm + 1e-6)).clamp(max=1.0))
 
 
-def scale_to_batch(cfg):
+def scale_to_batch(cfg: CfgNode) -> CfgNode:
     """Return a config whose learning rate and iteration counts fit IMS_PER_BATCH (linear scaling, Goyal et al. 2017).
 
     With SOLVER.REFERENCE_IMS_PER_BATCH > 0 and s = IMS_PER_BATCH / reference, BASE_LR is multiplied and every count of
@@ -185,7 +203,7 @@ def scale_to_batch(cfg):
     cfg = cfg.clone()
     cfg.defrost()
 
-    def shorter(iterations):
+    def shorter(iterations: int) -> int:
         return round(iterations / scale)
 
     cfg.SOLVER.BASE_LR *= scale

@@ -4,6 +4,7 @@ import datetime
 import logging
 import math
 import time
+from collections.abc import Mapping
 
 from detectron2.utils.events import EventWriter, get_event_storage
 
@@ -11,7 +12,9 @@ logger = logging.getLogger(__name__)
 
 
 class ProgressLine(EventWriter):
-    def __init__(self, start_iter, max_iter, shown=None):
+    """Writes one line to the log from the latest values in detectron2's event storage."""
+
+    def __init__(self, start_iter: int, max_iter: int, shown: Mapping[str, str] | None = None) -> None:
         """
         Args:
             shown: {label: logged value} to show beside the losses.
@@ -20,7 +23,7 @@ class ProgressLine(EventWriter):
         self.start_iter, self.max_iter = start_iter, max_iter
         self.start = time.perf_counter()
 
-    def write(self):
+    def write(self) -> None:
         storage = get_event_storage()
         values = {name: value for name, (value, iteration) in storage.latest().items() if iteration == storage.iter}
         done = storage.iter + 1

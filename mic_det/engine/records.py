@@ -68,7 +68,8 @@ def first_free(path: Path, first: int) -> Path:
     return next(free for n in itertools.count(first) if not (free := path.with_stem(f"{path.stem}_{n}")).exists())
 
 
-def found_in(folder: Path, patterns: tuple) -> list[Path]:
+def found_in(folder: Path, patterns: Sequence[str]) -> list[Path]:
+    """Files and folders in `folder` that match one of the patterns, sorted."""
     return sorted({path for pattern in patterns for path in folder.glob(pattern)})
 
 

@@ -3,10 +3,14 @@
 import contextlib
 import logging
 import time
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from detectron2.config import CfgNode
 from detectron2.engine import TrainerBase, create_ddp_model
 from detectron2.modeling import build_model
 from detectron2.utils import comm
@@ -16,7 +20,7 @@ from mic_det.adaptation import AdaptationBatch
 from mic_det.checkpoint import files
 from mic_det.checkpoint.weights import load_exactly, load_weights
 from mic_det.data.build import build_stream, check_batches
-from mic_det.data.stream import seeded
+from mic_det.data.stream import Stream, seeded
 from mic_det.engine import burn_in
 from mic_det.engine.checks import check_config
 from mic_det.engine.hooks import build_hooks
@@ -30,7 +34,7 @@ from mic_det.engine.optimizer import (
     restore_optimizer,
 )
 from mic_det.engine.setup import fit_to_machine
-from mic_det.engine.sharpness import build_sharpness
+from mic_det.engine.sharpness import SharpnessAware, build_sharpness
 from mic_det.errors import UserError
 from mic_det.evaluation import check_evaluation
 from mic_det.tasks import task_of
@@ -55,7 +59,7 @@ class AdaptationTrainer(TrainerBase):
         unreadable: files of either domain that could not be read so far, in this process.
     """
 
-    def __init__(self, cfg, download=False):
+    def __init__(self, cfg: CfgNode, download: bool = False) -> None:
         super().__init__()
         check_config(cfg)
         self.cfg = cfg = fit_to_machine(cfg)
@@ -82,12 +86,14 @@ class AdaptationTrainer(TrainerBase):
         self.scaler = torch.amp.GradScaler(self.core.device.type, enabled=self.amp_type is torch.float16)
         self.meters = Meters(self.core.device)
         self.start_iter, self.max_iter = 0, cfg.SOLVER.MAX_ITER
-        self.source_stream = self.target_stream = None
+        self.source_stream: Stream | None = None
+        self.target_stream: Stream | None = None
         self.register_hooks(build_hooks(self))
 
     # The step -----------------------------------------------------------------------------------------------------
 
-    def run_step(self):
+    def run_step(self) -> None:
+        """Take one optimizer step: SOLVER.ACCUMULATE micro-batches, each in one or more passes."""
         start = time.perf_counter()
         seed_iteration(self.cfg.SEED, self.iter)
         # 1. The teacher moves towards the student.
@@ -98,7 +104,8 @@ class AdaptationTrainer(TrainerBase):
             if self.sharpness is None:
                 self.accumulate(self.parts(self.next_batch()) for _ in range(self.cfg.SOLVER.ACCUMULATE))
             else:
-                self.accumulate_sharp([self.parts(self.next_batch()) for _ in range(self.cfg.SOLVER.ACCUMULATE)])
+                batches = [self.parts(self.next_batch()) for _ in range(self.cfg.SOLVER.ACCUMULATE)]
+                self.accumulate_sharp(batches, self.sharpness)
             self.step_optimizer()
         except FloatingPointError:  # detectron2 refuses proposals that are not finite
             if comm.get_world_size() > 1:  # the other processes are waiting for this one's gradients
@@ -106,11 +113,12 @@ class AdaptationTrainer(TrainerBase):
             self.meters.count_bad_step(1.0)
         self.meters.add({"time": time.perf_counter() - start})
 
-    def parts(self, batch):
+    def parts(self, batch: AdaptationBatch) -> list[Any]:
+        """What the model's `forward` takes one after the other for a micro-batch."""
         with self.autocast():
             return self.core.parts(batch)
 
-    def accumulate(self, micro_batches):
+    def accumulate(self, micro_batches: Iterable[list[Any]]) -> None:
         """Add the gradients of an iteration's micro-batches, each a list of parts."""
         for number, parts in enumerate(micro_batches, start=1):
             losses = {}
@@ -120,17 +128,17 @@ class AdaptationTrainer(TrainerBase):
                     losses.update(self.backward(part))
             self.meters.add({"total_loss": sum(losses.values()), **losses, **self.core.diagnostics})
 
-    def accumulate_sharp(self, micro_batches):
+    def accumulate_sharp(self, micro_batches: list[list[Any]], sharpness: SharpnessAware) -> None:
         """The same at the sharpest point nearby: gradients at the weights lead there, and are then taken anew."""
         last = len(micro_batches)
         for number, parts in enumerate(micro_batches, start=1):
             for index, part in enumerate(parts, start=1):
                 with self.synchronised(number == last and index == len(parts)):
                     self.backward(self.core.ascent(part))
-        with self.sharpness.ascended():
+        with sharpness.ascended():
             self.accumulate(micro_batches)
 
-    def backward(self, part):
+    def backward(self, part: Any) -> dict[str, torch.Tensor]:
         """Add the gradient of one part of a micro-batch; returns its detached losses."""
         # 2.-5. Teacher labels, masking and all student passes happen inside the one wrapped forward, or, to save memory, one
         # student pass in each.
@@ -141,10 +149,11 @@ class AdaptationTrainer(TrainerBase):
         self.scaler.scale(total / self.cfg.SOLVER.ACCUMULATE).backward()
         return {name: loss.detach() for name, loss in losses.items()}
 
-    def autocast(self):
+    def autocast(self) -> AbstractContextManager:
+        """Inside, passes compute in SOLVER.AMP.DTYPE when AMP is on."""
         return torch.autocast(self.core.device.type, self.amp_type, enabled=self.amp_type is not None)
 
-    def step_optimizer(self):
+    def step_optimizer(self) -> None:
         """Take the step unless a gradient is not finite; the decision stays on the device."""
         optimizers = self.optimizers.values()
         if self.scaler.is_enabled():
@@ -158,18 +167,19 @@ class AdaptationTrainer(TrainerBase):
             if self.scaler.is_enabled():
                 self.scaler.step(optimizer)
             else:
-                optimizer.found_inf = bad
+                optimizer.found_inf = bad  # type: ignore[attr-defined]  # read by torch's fused steps, declared nowhere
                 optimizer.step()
         if self.scaler.is_enabled():
             self.scaler.update()
         self.meters.count_bad_step(bad)
         self.meters.add({"gradient_norm": norm})
 
-    def synchronised(self, last):
+    def synchronised(self, last: bool) -> AbstractContextManager:
         """Under DDP, reduce gradients only after the last part of an iteration."""
         return contextlib.nullcontext() if last or self.model is self.core else self.model.no_sync()
 
-    def next_batch(self):
+    def next_batch(self) -> AdaptationBatch:
+        """Read source samples and, while the run adapts, target samples. Raises UserError when a process that reads them dies."""
         start = time.perf_counter()
         if self.source_stream is None:
             self.source_stream = self.open_stream(labelled=True)
@@ -182,20 +192,24 @@ class AdaptationTrainer(TrainerBase):
         self.meters.add({"data_time": time.perf_counter() - start})
         return batch
 
-    def open_stream(self, labelled):
+    def open_stream(self, labelled: bool) -> Stream:
+        """The source's (`labelled`) or the target's samples from this iteration on."""
         return build_stream(self.cfg, self.task.training_data(self.cfg, labelled), labelled, self.iter)
 
     @property
-    def adapts(self):
+    def adapts(self) -> bool:
+        """Whether this iteration learns from the target: there is one, and burn-in is over."""
         return bool(self.cfg.DATASETS.TARGET) and self.iter >= self.cfg.MODEL.MIC.BURN_IN
 
     @property
-    def unreadable(self):
-        return sum(len(stream.unreadable) for stream in (self.source_stream, self.target_stream) if stream)
+    def unreadable(self) -> int:
+        """Files of either domain that could not be read so far, in this process."""
+        return sum(len(stream.unreadable) for stream in (self.source_stream, self.target_stream) if stream is not None)
 
     # The run ------------------------------------------------------------------------------------------------------
 
-    def train(self):
+    def train(self) -> None:
+        """Run the iterations from `start_iter` to `max_iter`; an exception is logged before it goes on."""
         if self.start_iter >= self.max_iter:
             logger.info("All %d iterations are done already.", self.max_iter)
             return
@@ -216,24 +230,25 @@ class AdaptationTrainer(TrainerBase):
             finally:
                 self.after_train()
 
-    def checkpoint(self):
+    def checkpoint(self) -> dict[str, Any]:
         """All that a run needs to go on: tensors and plain values."""
+        steps: dict[str, Any] = {**self.optimizers, **self.schedulers}
         return {
             "model": self.core.state_dict(),
             "parameters": {name: parameter_names(part, self.core) for name, part in self.optimizers.items()},
-            **{name: part.state_dict() for name, part in (*self.optimizers.items(), *self.schedulers.items())},
+            **{name: part.state_dict() for name, part in steps.items()},
             "scaler": self.scaler.state_dict(),
             "meters": self.meters.state_dict(),
             "student": self.core.running_state(),
             "iteration": self.iter,
         }
 
-    def save(self, name):
+    def save(self, name: str) -> None:
         """Write OUTPUT_DIR/<name>.pth on the main process."""
         if comm.is_main_process():
             files.save(Path(self.cfg.OUTPUT_DIR) / f"{name}.pth", self.checkpoint())
 
-    def resume(self):
+    def resume(self) -> None:
         """Continue from OUTPUT_DIR's last checkpoint; start from the beginning when there is none.
 
         Learning rates and all other settings are this trainer's config's, whatever they were before.
@@ -262,7 +277,7 @@ class AdaptationTrainer(TrainerBase):
         self.iter = content["iteration"]
         logger.info("Resuming from %s at iteration %d.", path, self.start_iter)
 
-    def check_resumable(self, content):
+    def check_resumable(self, content: dict[str, Any]) -> None:
         """Raise UserError unless a checkpoint is of this kind of optimizer and within SOLVER.MAX_ITER."""
         done, folder = content["iteration"] + 1, self.cfg.OUTPUT_DIR
         if done > self.max_iter:
@@ -277,7 +292,7 @@ class AdaptationTrainer(TrainerBase):
                 "run in another OUTPUT_DIR with MODEL.WEIGHTS set to its last checkpoint."
             )
 
-    def restore_optimizers(self, content):
+    def restore_optimizers(self, content: dict[str, Any]) -> None:
         """Load what the optimizers remember and where the schedules are; the rates themselves are the config's."""
         for name, optimizer in self.optimizers.items():
             own = parameter_names(optimizer, self.core)
@@ -289,7 +304,7 @@ class AdaptationTrainer(TrainerBase):
                 group["lr"] = rate
 
 
-def seed_iteration(seed, iteration):
+def seed_iteration(seed: int, iteration: int) -> None:
     """Seed torch for one iteration on one process. Numpy and python are seeded per sample, by the stream."""
     sequence = np.random.SeedSequence((seed, STEP_STREAM, iteration, comm.get_rank()))
     torch.manual_seed(int(sequence.generate_state(1, dtype=np.uint64)[0] >> 1))

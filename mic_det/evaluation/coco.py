@@ -4,6 +4,7 @@ import contextlib
 import io
 import logging
 from collections import Counter, OrderedDict
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,9 @@ from mic_det.data.classes import category_names, sorted_categories
 from mic_det.data.coco_schema import validate_detections
 from mic_det.data.faults import Faults
 from mic_det.data.masks import encoded
+from mic_det.data.records import Content, Item, Sample
 from mic_det.errors import UserError
+from mic_det.evaluation.metrics import Metrics
 from mic_det.evaluation.voc import METRICS, voc_metrics
 from mic_det.outputs import write_json
 
@@ -32,13 +35,13 @@ except ImportError:
 DETECTIONS_PER_IMAGE = 100  # COCO's rule, and detectron2's default of TEST.DETECTIONS_PER_IMAGE
 
 
-def mean_precision(precision):
+def mean_precision(precision: np.ndarray) -> float:
     """Mean over everything that has ground truth, in percent; NaN when nothing has."""
     valid = precision[precision > -1]
     return float(100 * valid.mean()) if valid.size else float("nan")
 
 
-def coco_metrics(content, detections, kind="bbox", most=DETECTIONS_PER_IMAGE):
+def coco_metrics(content: Content, detections: list[Item], kind: str = "bbox", most: int = DETECTIONS_PER_IMAGE) -> Metrics:
     """Evaluate detections in COCO results format.
 
     Args:
@@ -75,7 +78,7 @@ def coco_metrics(content, detections, kind="bbox", most=DETECTIONS_PER_IMAGE):
     return metrics
 
 
-def renumbered(content, detections):
+def renumbered(content: Content, detections: Iterable[Item]) -> tuple[Content, list[Item]]:
     """Both with images, categories and annotations numbered from 1 on, and with all fields that either library reads.
 
     The libraries take an annotation's number 0 for "not found", keep one annotation of each number, and sort ids.
@@ -83,7 +86,7 @@ def renumbered(content, detections):
     images = {image["id"]: number for number, image in enumerate(content["images"], start=1)}
     categories = {category["id"]: number for number, category in enumerate(sorted_categories(content), start=1)}
 
-    def linked(item):
+    def linked(item: Item) -> Item:
         return {**item, "image_id": images[item["image_id"]], "category_id": categories[item["category_id"]]}
 
     annotations = [
@@ -98,7 +101,7 @@ def renumbered(content, detections):
     return truth, [linked(item) for item in detections]
 
 
-def mask_metrics(content, detections, most=DETECTIONS_PER_IMAGE):
+def mask_metrics(content: Content, detections: Sequence[Item], most: int = DETECTIONS_PER_IMAGE) -> Metrics:
     """`coco_metrics` of masks. Objects without a usable mask are ignored, as crowds are, within their box.
 
     Args:
@@ -132,13 +135,13 @@ def mask_metrics(content, detections, most=DETECTIONS_PER_IMAGE):
     return coco_metrics({**content, "annotations": annotations}, found, "segm", most)
 
 
-def corners(box):
+def corners(box: Sequence[float]) -> list[float]:
     """The polygon around an XYWH box."""
     x, y, width, height = box
     return [x, y, x + width, y, x + width, y + height, x, y + height]
 
 
-def all_metrics(content, detections, voc=(), most=DETECTIONS_PER_IMAGE):
+def all_metrics(content: Content, detections: list[Item], voc: Sequence[str] = (), most: int = DETECTIONS_PER_IMAGE) -> Metrics:
     """COCO's box metrics, with masks also "mask_AP", "mask_AP50", "mask_AP75", and VOC's where asked for.
 
     Args:
@@ -165,7 +168,7 @@ def all_metrics(content, detections, voc=(), most=DETECTIONS_PER_IMAGE):
     return results
 
 
-def warn_of_many(annotations, most):
+def warn_of_many(annotations: Iterable[Item], most: int) -> None:
     """Say once that some images have more objects than detections that count."""
     objects = Counter(item["image_id"] for item in annotations if not item.get("iscrowd", 0))
     crowded = [image for image, count in objects.items() if 0 <= most < count]
@@ -177,7 +180,7 @@ def warn_of_many(annotations, most):
         log_first_n(logging.WARNING, message, key="message")
 
 
-def check_detections(content, detections):
+def check_detections(content: Content, detections: Sequence[Item]) -> None:
     """Raise UserError when a detection is of an image or a category that the ground truth does not have."""
     for key, known in (("image_id", content["images"]), ("category_id", content["categories"])):
         ids = {item["id"] for item in known}
@@ -192,22 +195,26 @@ class BoxEvaluator(DatasetEvaluator):
     With `output_dir`, the detections are written to `<output_dir>/coco_results.json`.
     """
 
-    def __init__(self, dataset_name, output_dir=None, voc=(), most=DETECTIONS_PER_IMAGE):
+    def __init__(
+        self, dataset_name: str, output_dir: str | Path | None = None, voc: Sequence[str] = (), most: int = DETECTIONS_PER_IMAGE
+    ) -> None:
         self.metadata = MetadataCatalog.get(dataset_name)
         self.output_dir = output_dir
         self.voc = voc
         self.most = most
+        self.detections: list[Item] = []
+
+    def reset(self) -> None:
+        """Forget what was seen."""
         self.detections = []
 
-    def reset(self):
-        self.detections = []
-
-    def process(self, inputs, outputs):
+    def process(self, inputs: Sequence[Sample], outputs: Sequence[Sample]) -> None:
+        """Note what was found on a batch; outputs have "instances" at the images' own sizes."""
         for sample, output in zip(inputs, outputs, strict=True):
             instances = output["instances"].to(torch.device("cpu"))
             self.detections += instances_to_coco_json(instances, sample["image_id"])
 
-    def evaluate(self):
+    def evaluate(self) -> Metrics | None:
         """Return the metrics on the main process, None on the others."""
         parts = comm.gather(self.detections)
         if not comm.is_main_process():

@@ -1,6 +1,7 @@
 """The confusion matrix that an evaluation leaves for the report."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from mic_det.outputs import write_json
@@ -8,7 +9,7 @@ from mic_det.outputs import write_json
 FILE = "confusion.json"
 
 
-def write_confusion(folder, classes, matrix):
+def write_confusion(folder: str | Path, classes: Iterable[str], matrix: list[list[int]]) -> None:
     """Write `<folder>/confusion.json`.
 
     Args:
@@ -18,7 +19,7 @@ def write_confusion(folder, classes, matrix):
     write_json(Path(folder) / FILE, {"classes": list(classes), "true_by_predicted": matrix})
 
 
-def read_confusion(folder):
+def read_confusion(folder: str | Path) -> tuple[list[str], list[list[int]]] | None:
     """(classes, matrix) of `write_confusion`; None where there is none."""
     path = Path(folder) / FILE
     if not path.is_file():

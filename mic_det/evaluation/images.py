@@ -1,15 +1,20 @@
 """Accuracy of image classifiers, overall and per class."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 import torch
 from detectron2.data import MetadataCatalog
 from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
 
+from mic_det.data.records import Sample
 from mic_det.evaluation.confusion import write_confusion
+from mic_det.evaluation.metrics import Metrics
 
 
-def class_metrics(matrix, classes):
+def class_metrics(matrix: np.ndarray | list[list[int]], classes: Sequence[str]) -> Metrics:
     """Metrics in percent of a confusion matrix KxK (true by predicted).
 
     Returns:
@@ -28,7 +33,7 @@ def class_metrics(matrix, classes):
 class ClassEvaluator(DatasetEvaluator):
     """Compares "scores" with the classes of a registered dataset."""
 
-    def __init__(self, dataset_name, output_dir=None):
+    def __init__(self, dataset_name: str, output_dir: str | Path | None = None) -> None:
         """
         Args:
             dataset_name: registered classification dataset.
@@ -38,14 +43,16 @@ class ClassEvaluator(DatasetEvaluator):
         self.output_dir = output_dir
         self.reset()
 
-    def reset(self):
-        self.pairs = []
+    def reset(self) -> None:
+        """Forget what was seen."""
+        self.pairs: list[tuple[int, int]] = []
 
-    def process(self, inputs, outputs):
+    def process(self, inputs: Sequence[Sample], outputs: Sequence[Sample]) -> None:
+        """Note the true and the predicted class of a batch; outputs have K "scores"."""
         predictions = torch.stack([output["scores"].argmax() for output in outputs]).tolist()
         self.pairs += zip([sample["label"] for sample in inputs], predictions, strict=True)
 
-    def evaluate(self):
+    def evaluate(self) -> Metrics | None:
         """Metrics on the main process, None elsewhere."""
         pairs = [pair for part in comm.all_gather(self.pairs) for pair in part]
         if not comm.is_main_process():

@@ -1,5 +1,6 @@
 """Which detections are right: matching with ground truth by the rule of PASCAL VOC (Everingham et al., IJCV 2010)."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 from torchvision.ops import box_iou
 
 from mic_det.data.classes import sorted_categories
+from mic_det.data.records import Content, Item
 
 TRUE, DUPLICATE, WRONG, IGNORED = range(4)
 SIZES = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, float("inf"))}  # area in pixels, as in COCO
@@ -32,19 +34,21 @@ class ClassMatches:
     found_at: np.ndarray
 
     @property
-    def areas(self):
+    def areas(self) -> np.ndarray:
+        """N, of the detections in square pixels."""
         return self.boxes[:, 2] * self.boxes[:, 3]
 
     @property
-    def truth_areas(self):
+    def truth_areas(self) -> np.ndarray:
+        """M, of the objects in square pixels."""
         return self.truth_boxes[:, 2] * self.truth_boxes[:, 3]
 
     @property
-    def false(self):
+    def false(self) -> np.ndarray:
         """N bool."""
         return np.isin(self.kinds, (DUPLICATE, WRONG))
 
-    def counts(self, min_score, size=None):
+    def counts(self, min_score: float, size: str | None = None) -> tuple[int, int, int]:
         """(true, false, missed) at a least score, of all sizes or one of SIZES; a false detection has its own size."""
         low, high = SIZES[size] if size else (0, float("inf"))
         truth = (self.truth_areas >= low) & (self.truth_areas < high)
@@ -53,12 +57,13 @@ class ClassMatches:
         return true, int(false.sum()), int(truth.sum()) - true
 
 
-def to_xyxy(boxes):
-    boxes = torch.as_tensor(boxes, dtype=torch.float64).reshape(-1, 4)
-    return torch.cat([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], dim=1)
+def to_xyxy(boxes: Sequence[Sequence[float]]) -> torch.Tensor:
+    """Nx4 float64 corners of N XYWH boxes."""
+    corner, size = torch.as_tensor(boxes, dtype=torch.float64).reshape(-1, 4).split(2, dim=1)
+    return torch.cat([corner, corner + size], dim=1)
 
 
-def match_class(truth, detections, iou_threshold=0.5):
+def match_class(truth: Sequence[Item], detections: Iterable[Item], iou_threshold: float = 0.5) -> ClassMatches:
     """Match one class.
 
     Every detection belongs to the object it overlaps most. It is true when their IoU is above the threshold and no more
@@ -68,7 +73,7 @@ def match_class(truth, detections, iou_threshold=0.5):
         truth: COCO annotations; "difficult" or "iscrowd" ones count neither as found nor as missed.
         detections: COCO results.
     """
-    by_image = {}
+    by_image: dict[int | str, list[int]] = {}
     for place, item in enumerate(truth):
         by_image.setdefault(item["image_id"], []).append(place)
     # A stable sort, so that equal scores keep the file's order.
@@ -77,15 +82,15 @@ def match_class(truth, detections, iou_threshold=0.5):
     # By place, not by id: ids may be missing or stand twice.
     found_at = {place: -np.inf for place, item in enumerate(truth) if counts(item)}
     kinds = []
-    for detection, (overlap, place) in zip(detections, overlaps, strict=True):
+    for detection, (overlap, nearest) in zip(detections, overlaps, strict=True):
         if overlap <= iou_threshold:
             kinds.append(WRONG)
-        elif place not in found_at:
+        elif nearest is None or nearest not in found_at:
             kinds.append(IGNORED)
-        elif found_at[place] > -np.inf:
+        elif found_at[nearest] > -np.inf:
             kinds.append(DUPLICATE)
         else:
-            found_at[place] = detection["score"]
+            found_at[nearest] = detection["score"]
             kinds.append(TRUE)
     return ClassMatches(
         scores=np.array([detection["score"] for detection in detections]),
@@ -96,20 +101,23 @@ def match_class(truth, detections, iou_threshold=0.5):
     )
 
 
-def counts(item):
+def counts(item: Item) -> bool:
+    """Whether an annotation is an object that can be found or missed."""
     return not item.get("difficult", 0) and not item.get("iscrowd", 0)
 
 
-def best_overlaps(truth, by_image, detections):
+def best_overlaps(
+    truth: Sequence[Item], by_image: Mapping[int | str, list[int]], detections: Sequence[Item]
+) -> list[tuple[float, int | None]]:
     """(largest IoU, place in `truth` of the annotation it is with) for each detection.
 
     Args:
         by_image: {image id: places in `truth`}.
     """
-    places = {}
+    places: dict[int | str, list[int]] = {}
     for place, detection in enumerate(detections):
         places.setdefault(detection["image_id"], []).append(place)
-    result = [(0.0, None)] * len(detections)
+    result: list[tuple[float, int | None]] = [(0.0, None)] * len(detections)
     for image_id, own in places.items():
         objects = by_image.get(image_id)
         if objects:
@@ -120,17 +128,18 @@ def best_overlaps(truth, by_image, detections):
     return result
 
 
-def match_all(content, detections, iou_threshold=0.5):
+def match_all(content: Content, detections: Iterable[Item], iou_threshold: float = 0.5) -> dict[str, ClassMatches]:
     """{class name: ClassMatches} of a COCO dictionary and COCO results, in the order of the category ids."""
     categories = sorted_categories(content)
-    truth, found = ({category["id"]: [] for category in categories} for _ in range(2))
+    truth: dict[int | str, list[Item]] = {category["id"]: [] for category in categories}
+    found: dict[int | str, list[Item]] = {category["id"]: [] for category in categories}
     for items, groups in ((content.get("annotations", []), truth), (detections, found)):
         for item in items:
             groups[item["category_id"]].append(item)
     return {category["name"]: match_class(truth[category["id"]], found[category["id"]], iou_threshold) for category in categories}
 
 
-def precision_recall(matches):
+def precision_recall(matches: ClassMatches) -> tuple[np.ndarray, np.ndarray]:
     """(precision, recall), each N, after every detection that is not ignored; recall is NaN without ground truth."""
     true = matches.kinds[matches.kinds != IGNORED] == TRUE
     found = np.cumsum(true)

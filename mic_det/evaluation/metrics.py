@@ -1,6 +1,11 @@
 """What the metrics of a task are called, in evaluation.json and in reports."""
 
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
+
+Metrics = dict[str, float]  # {name: percent}
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -14,22 +19,23 @@ class MetricNames:
         further: what evaluation gives beside these, in some settings.
     """
 
-    overall: tuple
-    shown: tuple
+    overall: tuple[str, ...]
+    shown: tuple[str, ...]
     per_class: str
-    further: tuple = ()
+    further: tuple[str, ...] = ()
 
     @property
-    def headline(self):
+    def headline(self) -> str:
+        """The metric that is compared first."""
         return self.shown[0]
 
     @property
-    def class_key(self):
+    def class_key(self) -> str:
         """Key of {class name: value} in summary.json and reports."""
         return f"per_class_{self.per_class}"
 
 
-def per_class(metrics, metric):
+def per_class(metrics: Mapping[str, T], metric: str) -> dict[str, T]:
     """{class name: value} of the entries `<metric>/<class name>`."""
     prefix = f"{metric}/"
     return {name.removeprefix(prefix): value for name, value in metrics.items() if name.startswith(prefix)}
@@ -42,6 +48,6 @@ PIXELS = MetricNames(("mIoU", "mAcc", "aAcc"), ("mIoU", "aAcc"), "IoU", ("fwIoU"
 IMAGES = MetricNames(("top1", "mean_class"), ("top1", "mean_class"), "accuracy")
 
 
-def names_in(metrics):
+def names_in(metrics: Container[str]) -> MetricNames:
     """The MetricNames of a result: of evaluation.json, or of a report's row."""
     return next(names for names in (PIXELS, IMAGES, BOXES) if names.headline in metrics)

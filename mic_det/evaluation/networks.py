@@ -4,12 +4,17 @@ import csv
 import io
 import json
 import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 import torch
+from detectron2.config import CfgNode
 from detectron2.data import build_detection_test_loader
+from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
 from tabulate import tabulate
+from torch import nn
 from tqdm import tqdm
 
 from mic_det.config import num_classes, num_classes_key
@@ -17,9 +22,10 @@ from mic_det.data.build import check_classes, check_files, reader
 from mic_det.data.catalog import load_labelled
 from mic_det.data.images import named
 from mic_det.data.label_images import read_labels
+from mic_det.data.records import Record, Sample
 from mic_det.data.stream import READ_ERRORS
 from mic_det.errors import UserError
-from mic_det.evaluation.metrics import per_class
+from mic_det.evaluation.metrics import Metrics, per_class
 from mic_det.machine import machine
 from mic_det.outputs import write_text
 
@@ -27,13 +33,37 @@ logger = logging.getLogger(__name__)
 CLASS_METRICS = ("AP50", "VOC07", "VOC12", "IoU", "accuracy")
 
 
+class Evaluable(Protocol):
+    """What evaluation asks of a task; see `tasks.base.Task`."""
+
+    test_batch: int
+
+    def test_mapper(self, cfg: CfgNode) -> Callable[[Record], Sample]:
+        """See `Task.test_mapper`."""
+
+    def evaluator(self, cfg: CfgNode, dataset: str, folder: str | Path | None = None) -> DatasetEvaluator:
+        """See `Task.evaluator`."""
+
+
+class TwoNetworks(Protocol):
+    """What evaluation asks of an adapting model; see `modeling.meta_arch.adapting.AdaptingModel`."""
+
+    training: bool
+
+    def network(self, name: str) -> nn.Module:
+        """See `AdaptingModel.network`."""
+
+    def train(self, mode: bool = True) -> object:
+        """See `torch.nn.Module.train`."""
+
+
 class SurvivingMapper:
     """A test mapper, except that an unreadable image becomes {"unreadable": reason} instead of ending the run."""
 
-    def __init__(self, mapper):
+    def __init__(self, mapper: Callable[[Record], Sample]) -> None:
         self.mapper = mapper
 
-    def __call__(self, record):
+    def __call__(self, record: Record) -> Sample:
         try:
             return self.mapper(record)
         except READ_ERRORS as error:
@@ -41,7 +71,14 @@ class SurvivingMapper:
 
 
 @torch.inference_mode()
-def evaluate_network(task, cfg, network, dataset_name, output_dir=None, description=""):
+def evaluate_network(
+    task: Evaluable,
+    cfg: CfgNode,
+    network: nn.Module,
+    dataset_name: str,
+    output_dir: str | Path | None = None,
+    description: str = "",
+) -> Metrics | None:
     """Metrics of one plain network on one dataset (main process; None elsewhere).
 
     An unreadable image is reported; detectors have found nothing on it, and the other tasks leave it out.
@@ -70,7 +107,7 @@ def evaluate_network(task, cfg, network, dataset_name, output_dir=None, descript
     return evaluator.evaluate()
 
 
-def check_evaluation(task, cfg):
+def check_evaluation(task: Evaluable, cfg: CfgNode) -> None:
     """Do on one image of every DATASETS.TEST what evaluation does beside predicting, so that it does not fail after training.
 
     Raises:
@@ -86,7 +123,7 @@ def check_evaluation(task, cfg):
         task.evaluator(cfg, name).evaluate()  # of nothing: the truth alone
 
 
-def check_label_files(records, name):
+def check_label_files(records: Iterable[Record], name: str) -> None:
     """Warn about label images that do not exist."""
     labels = [record["sem_seg_file_name"] for record in records if "sem_seg_file_name" in record]
     missing = [path for path in labels if not Path(path).is_file()]
@@ -95,7 +132,7 @@ def check_label_files(records, name):
         logger.warning(message, name, len(missing), len(labels), missing[0])
 
 
-def check_one(records, mapper, classes, name):
+def check_one(records: Sequence[Record], mapper: Callable[[Record], Sample], classes: int, name: str) -> None:
     """Raise UserError unless at least one record can be read, with its label image if it has one."""
     reasons = []
     for record in records:
@@ -109,7 +146,7 @@ def check_one(records, mapper, classes, name):
     raise UserError(f"DATASETS.TEST: none of the {len(records)} images of '{name}' can be evaluated, e.g. {reasons[0]}.")
 
 
-def evaluate(task, cfg, model, iteration=None):
+def evaluate(task: Evaluable, cfg: CfgNode, model: TwoNetworks, iteration: int | None = None) -> dict[str, Metrics]:
     """Evaluate `model`'s TEST.MODELS on DATASETS.TEST.
 
     Detections, `evaluation.csv` and `evaluation.json` (one entry per model, dataset and evaluation, appended) go to
@@ -131,13 +168,14 @@ def evaluate(task, cfg, model, iteration=None):
     return results
 
 
-def results_table(results):
+def results_table(results: Mapping[str, Metrics]) -> str:
+    """Overall metrics as Markdown, one row per model and dataset."""
     names = list(dict.fromkeys(name for metrics in results.values() for name in metrics if "/" not in name))
     rows = [[*key.split("/", 1), *(metrics.get(name) for name in names)] for key, metrics in results.items()]
     return tabulate(rows, headers=["model", "dataset", *names], floatfmt=".1f", tablefmt="github")
 
 
-def class_table(results, dataset):
+def class_table(results: Mapping[str, Metrics], dataset: str) -> str:
     """One row per model and per-class metric; of detection's, those at IoU 0.5."""
     rows, classes = [], []
     for key, metrics in results.items():
@@ -149,7 +187,7 @@ def class_table(results, dataset):
     return tabulate(rows, headers=["model", "metric", *classes], floatfmt=".1f", tablefmt="github")
 
 
-def record_results(output_dir, results, iteration):
+def record_results(output_dir: str | Path, results: Mapping[str, Metrics], iteration: int | None) -> None:
     """Add to evaluation.json (JSON lines) and write evaluation.csv from it, each entry with the machine and the day.
 
     NaN becomes null and an empty cell. A repeated evaluation of the same iteration takes the place of the earlier one.
@@ -171,5 +209,6 @@ def record_results(output_dir, results, iteration):
     write_text(lines.with_suffix(".csv"), table.getvalue())
 
 
-def what_of(entry):
+def what_of(entry: Mapping[str, Any]) -> tuple[int | None, str, str]:
+    """What tells an entry of evaluation.json apart."""
     return entry["iteration"], entry["model"], entry["dataset"]

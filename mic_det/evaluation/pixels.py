@@ -1,6 +1,8 @@
 """Mean intersection over union from a confusion matrix."""
 
 import logging
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,12 +12,14 @@ from detectron2.utils import comm
 
 from mic_det.data.label_ids import CLASSES, SYNTHIA_13, SYNTHIA_16
 from mic_det.data.label_images import read_labels
+from mic_det.data.records import Sample
 from mic_det.evaluation.confusion import write_confusion
+from mic_det.evaluation.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
 
-def confusion_matrix(labels, predictions, num_classes):
+def confusion_matrix(labels: torch.Tensor, predictions: torch.Tensor, num_classes: int) -> torch.Tensor:
     """Pixel counts KxK, true class by predicted class, on the tensors' device; ignored pixels are left out.
 
     Args:
@@ -28,7 +32,7 @@ def confusion_matrix(labels, predictions, num_classes):
     return counts.view(num_classes + 1, num_classes)[:num_classes]
 
 
-def pixel_metrics(matrix, classes):
+def pixel_metrics(matrix: np.ndarray | list[list[int]], classes: Sequence[str]) -> Metrics:
     """Metrics in percent of a confusion matrix KxK (true by predicted).
 
     Returns:
@@ -50,7 +54,7 @@ def pixel_metrics(matrix, classes):
     return {**metrics, **{f"IoU/{name}": float(value) for name, value in by_class.items()}}
 
 
-def mean(values):
+def mean(values: Iterable[float]) -> float:
     """Mean of what is not NaN; NaN when there is nothing."""
     values = [value for value in values if value == value]
     return sum(values) / len(values) if values else float("nan")
@@ -59,7 +63,7 @@ def mean(values):
 class PixelEvaluator(DatasetEvaluator):
     """Compares "sem_seg" scores with the label images of a registered dataset, at their size."""
 
-    def __init__(self, dataset_name, output_dir=None):
+    def __init__(self, dataset_name: str, output_dir: str | Path | None = None) -> None:
         """
         Args:
             dataset_name: registered segmentation dataset.
@@ -69,21 +73,23 @@ class PixelEvaluator(DatasetEvaluator):
         self.output_dir = output_dir
         self.reset()
 
-    def reset(self):
-        self.matrix = 0
+    def reset(self) -> None:
+        """Forget what was seen."""
+        self.matrix: torch.Tensor | int = 0  # nothing yet: what comes first brings its device
 
-    def process(self, inputs, outputs):
+    def process(self, inputs: Sequence[Sample], outputs: Sequence[Sample]) -> None:
+        """Count the pixels of a batch; outputs have "sem_seg" scores KxHxW. A label image that cannot be read is left out."""
         for sample, output in zip(inputs, outputs, strict=True):
             try:
-                labels = read_labels(sample["sem_seg_file_name"], len(self.classes), output["sem_seg"].shape[-2:])
+                truth = read_labels(sample["sem_seg_file_name"], len(self.classes), output["sem_seg"].shape[-2:])
             except (OSError, ValueError) as error:
                 logger.warning("Left out of the evaluation: %s", error)
                 continue
             predictions = output["sem_seg"].argmax(dim=0)
-            labels = torch.from_numpy(labels).to(predictions.device)
+            labels = torch.from_numpy(truth).to(predictions.device)
             self.matrix = self.matrix + confusion_matrix(labels, predictions, len(self.classes))
 
-    def evaluate(self):
+    def evaluate(self) -> Metrics | None:
         """Metrics on the main process, None elsewhere."""
         matrix = self.matrix if isinstance(self.matrix, torch.Tensor) else torch.zeros(len(self.classes), len(self.classes))
         matrix = sum(comm.all_gather(matrix.cpu()))

@@ -1,15 +1,18 @@
 """PASCAL VOC's average precision at IoU 0.5: interpolated at 11 recalls (VOC07) or exact (VOC12)."""
 
 from collections import OrderedDict
+from collections.abc import Iterable
 
 import numpy as np
 
+from mic_det.data.records import Content, Item
 from mic_det.evaluation.matching import match_all, precision_recall
+from mic_det.evaluation.metrics import Metrics
 
 METRICS = ("voc07", "voc12")
 
 
-def average_precision(precision, recall, metric):
+def average_precision(precision: np.ndarray, recall: np.ndarray, metric: str) -> float:
     """Area under the precision-recall curve, in [0, 1].
 
     Args:
@@ -24,7 +27,7 @@ def average_precision(precision, recall, metric):
     return float((np.diff(recall, prepend=0.0) * envelope).sum())
 
 
-def voc_metrics(content, detections, metric):
+def voc_metrics(content: Content, detections: Iterable[Item], metric: str) -> Metrics:
     """Percentages "VOC07" (mean over classes) and "VOC07/<class>", or VOC12; NaN for a class without ground truth.
 
     Args:

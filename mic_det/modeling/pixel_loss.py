@@ -1,11 +1,18 @@
 """The one loss of segmentation: weighted cross-entropy per pixel."""
 
+import torch
 import torch.nn.functional as F
 
 from mic_det.modeling.decode_head.base import resize
 
 
-def pixel_cross_entropy(logits, labels, weights=None, ignore_label=255, mean_over_ignored=False):
+def pixel_cross_entropy(
+    logits: torch.Tensor,
+    labels: torch.Tensor,
+    weights: torch.Tensor | None = None,
+    ignore_label: int = 255,
+    mean_over_ignored: bool = False,
+) -> torch.Tensor:
     """Mean of weight times cross-entropy, the logits brought to the labels' size first.
 
     Args:

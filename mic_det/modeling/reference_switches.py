@@ -1,12 +1,16 @@
 """Which of MODEL.MIC.REFERENCE's switches have an effect under a config."""
 
 import logging
+from collections.abc import Callable
+
+from detectron2.config import CfgNode
 
 logger = logging.getLogger(__name__)
 TASKS = {"MaskedConsistencySegmentor": "segmentation", "MaskedConsistencyClassifier": "classification"}
 
 
-def is_task(name):
+def is_task(name: str) -> Callable[[CfgNode], bool]:
+    """Whether a config's meta-architecture serves the task called `name`."""
     return lambda cfg: TASKS.get(cfg.MODEL.META_ARCHITECTURE, "detection") == name
 
 
@@ -54,7 +58,7 @@ NEEDS = {
 }
 
 
-def idle_switches(cfg):
+def idle_switches(cfg: CfgNode) -> dict[str, str]:
     """{switch that is on but has no effect: the first thing it needs and the config has not}."""
     idle = {}
     for switch, needs in NEEDS.items():
@@ -64,7 +68,7 @@ def idle_switches(cfg):
     return idle
 
 
-def warn_of_idle_switches(cfg):
+def warn_of_idle_switches(cfg: CfgNode) -> None:
     """One warning per switch that is on but has no effect."""
     for switch, need in idle_switches(cfg).items():
         logger.warning("MODEL.MIC.REFERENCE.%s does nothing here: it needs %s.", switch, need)

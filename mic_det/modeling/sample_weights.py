@@ -1,8 +1,12 @@
 """How far a training sample drawn around pseudo boxes is trusted."""
 
+from typing import Any
+
 import torch
-from detectron2.config import configurable
-from detectron2.structures import pairwise_ioa, pairwise_iou
+from detectron2.config import CfgNode, configurable
+from detectron2.structures import Boxes, Instances, pairwise_ioa, pairwise_iou
+
+from mic_det.adaptation import PseudoBoxes
 
 WEIGHTINGS = ("teacher_score", "student_max", "none")
 # A background sample of which at least this share is covered by an uncertain box is ignored.
@@ -18,7 +22,7 @@ class SampleWeights:
     """
 
     @configurable
-    def __init__(self, weighting="teacher_score"):
+    def __init__(self, weighting: str = "teacher_score") -> None:
         """
         Args:
             weighting: one of WEIGHTINGS.
@@ -28,11 +32,11 @@ class SampleWeights:
         self.weighting = weighting
 
     @classmethod
-    def from_config(cls, cfg):
+    def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
         return {"weighting": cfg.MODEL.MIC.PSEUDO_LABELS.WEIGHT}
 
     @torch.no_grad()
-    def __call__(self, is_object, boxes, label, confidence):
+    def __call__(self, is_object: torch.Tensor, boxes: Boxes, label: PseudoBoxes, confidence: torch.Tensor) -> torch.Tensor:
         """Weight of each sample of one image.
 
         Args:
@@ -50,7 +54,7 @@ class SampleWeights:
         return weights * self.certain(is_object, boxes, label)
 
     @staticmethod
-    def certain(is_object, boxes, label):
+    def certain(is_object: torch.Tensor, boxes: Boxes, label: PseudoBoxes) -> torch.Tensor:
         """N bool: False for background samples in a region where the teacher was unsure; True (0-dim) where it nowhere was."""
         if not len(label.uncertain):
             return is_object.new_ones(())
@@ -58,7 +62,7 @@ class SampleWeights:
         return is_object | ~covered
 
 
-def teacher_weights(is_object, boxes, instances):
+def teacher_weights(is_object: torch.Tensor, boxes: Boxes, instances: Instances) -> torch.Tensor:
     """Score of the best-overlapping pseudo box for foreground samples, the image's mean score for background."""
     matched = pairwise_iou(instances.gt_boxes, boxes).argmax(dim=0)
     return torch.where(is_object, instances.gt_scores[matched], instances.gt_scores.mean())

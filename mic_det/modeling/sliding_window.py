@@ -1,9 +1,11 @@
 """Overlapping windows over images, and the mean of what a network says about them."""
 
+from collections.abc import Callable, Sequence
+
 import torch
 
 
-def window_corners(size, window, stride):
+def window_corners(size: Sequence[int], window: Sequence[int], stride: Sequence[int] | None) -> list[tuple[int, int]]:
     """(top, left) of windows that cover (height, width) `size`; the last of a row or column is moved inward.
 
     Raises:
@@ -18,7 +20,14 @@ def window_corners(size, window, stride):
     return [(top, left) for top in starts[0] for left in starts[1]]
 
 
-def slide(network, images, window, stride, output_stride=1, batch=0):
+def slide(
+    network: Callable[[torch.Tensor], torch.Tensor],
+    images: torch.Tensor,
+    window: Sequence[int],
+    stride: Sequence[int] | None,
+    output_stride: int = 1,
+    batch: int = 0,
+) -> torch.Tensor:
     """Mean of the network's outputs over all windows that cover a place.
 
     Args:
@@ -37,7 +46,8 @@ def slide(network, images, window, stride, output_stride=1, batch=0):
     corners = window_corners(size, window, stride)
     window = [min(side, length) for side, length in zip(window, size, strict=True)]
     height, width = window[0] // output_stride, window[1] // output_stride
-    total, count = None, images.new_zeros(1, 1, size[0] // output_stride, size[1] // output_stride)
+    total: torch.Tensor | None = None
+    count = images.new_zeros(1, 1, size[0] // output_stride, size[1] // output_stride)
     step = max(batch // len(images), 1) if batch else len(corners)
     for start in range(0, len(corners), step):
         chosen = corners[start : start + step]
@@ -50,4 +60,5 @@ def slide(network, images, window, stride, output_stride=1, batch=0):
             columns = slice(left // output_stride, left // output_stride + width)
             total[..., rows, columns] += output
             count[..., rows, columns] += 1
+    assert total is not None, "there is always a window"
     return total / count

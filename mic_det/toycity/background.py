@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 
 from . import ids
+from .scene import Scene, Wall
 
 FAR = 130.0  # metres: where the street ends in a line of trees
 SKY_DEPTH = 1000.0
@@ -11,13 +12,13 @@ ROAD, TRACK, MARKING = (92, 92, 96), (70, 64, 60), (214, 214, 208)
 SIDEWALK, TERRAIN, TREES = (150, 140, 138), (104, 122, 74), (62, 86, 48)
 
 
-def smooth_noise(rng, height, width, cells=64):
+def smooth_noise(rng: np.random.Generator, height: int, width: int, cells: int = 64) -> np.ndarray:
     """Noise with about `cells` blobs per image width, so that its grain scales with the image; mean 0, std near 1."""
     grid = rng.standard_normal((max(cells * height // width, 2), cells), dtype=np.float32)
     return cv2.resize(grid, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def paint_ground(scene, x, z, image, labels, where):
+def paint_ground(scene: Scene, x: np.ndarray, z: np.ndarray, image: np.ndarray, labels: np.ndarray, where: np.ndarray) -> None:
     """Road with lane markings, kerb-side pavement and, beyond it, grass; `x`, `z` are the ground's metric coordinates."""
     side = np.abs(x)
     road = scene.road_half_width
@@ -36,7 +37,9 @@ def paint_ground(scene, x, z, image, labels, where):
     image[where], labels[where] = colour, label
 
 
-def paint_wall(wall, z, elevation, image, labels, where):
+def paint_wall(
+    wall: Wall, z: np.ndarray, elevation: np.ndarray, image: np.ndarray, labels: np.ndarray, where: np.ndarray
+) -> None:
     """Facades with windows; a gap in the building line is filled by trees."""
     index = wall.segment(z)
     gap = wall.heights[index] == 0
@@ -51,7 +54,7 @@ def paint_wall(wall, z, elevation, image, labels, where):
     labels[where] = np.where(gap, ids.VEGETATION, ids.BUILDING)
 
 
-def paint_background(scene, width, height):
+def paint_background(scene: Scene, width: int, height: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return (image HxWx3 float32 RGB in 0..255, Cityscapes label ids HxW uint8, depth HxW float32 in metres)."""
     rng = np.random.default_rng((*scene.seed, 1))
     focal, horizon, centre = scene.focal * width, scene.horizon * height, scene.centre * width

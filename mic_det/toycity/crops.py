@@ -1,10 +1,12 @@
 """ToyCity's objects as single images: the offline benchmark of classification, from clear air to fog."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import cv2
+import numpy as np
 from tqdm import tqdm
 
 from mic_det.data.cityscapes import CLASSES, find_objects
@@ -21,7 +23,7 @@ MARGIN = 0.25  # of the box's longer side, on every side: the surroundings tell 
 MIN_SIDE = 16  # pixels of the longer side; smaller objects are left out
 
 
-def object_crops(image, instance_ids):
+def object_crops(image: np.ndarray, instance_ids: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     """(class name, HxWx3 image) of every object that is large enough."""
     height, width = instance_ids.shape
     for item in find_objects(instance_ids)[0]:
@@ -34,7 +36,9 @@ def object_crops(image, instance_ids):
         yield CLASSES[item["category_id"] - 1], image[rows, columns]
 
 
-def write_scene_crops(task, root, size, betas, seed):
+def write_scene_crops(
+    task: tuple[str, str, int], root: str | Path, size: tuple[int, int], betas: Sequence[float], seed: int
+) -> None:
     """Render one street and write its objects to `root/<domain>/<split>/<class>/`; foggy ones get each of `betas` in turn."""
     domain, split, index = task
     cv2.setNumThreads(1)
@@ -46,7 +50,14 @@ def write_scene_crops(task, root, size, betas, seed):
         write_png(Path(root) / domain / split / name / f"{index:05d}_{number:02d}.png", crop)
 
 
-def write_crops(root, counts, size=(512, 256), betas=DEFAULT_BETAS, seed=0, workers=1):
+def write_crops(
+    root: str | Path,
+    counts: dict[str, int],
+    size: tuple[int, int] = (512, 256),
+    betas: Iterable[float] = DEFAULT_BETAS,
+    seed: int = 0,
+    workers: int = 1,
+) -> None:
     """Write the objects of `counts` streets of either domain, e.g. `{"train": 300, "val": 100}`.
 
     Args:

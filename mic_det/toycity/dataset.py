@@ -1,22 +1,34 @@
 """ToyCity as ready datasets: images, labels, COCO annotations and class statistics."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from mic_det.data.cityscapes import annotation_file, convert_split
+from mic_det.data.conversion import Conversion
 from mic_det.data.label_ids import CLASSES
+from mic_det.data.records import Pixels
 from mic_det.data.statistics import collect, write_statistics
 from mic_det.outputs import write_json
 from mic_det.toycity.writer import DEFAULT_BETAS, write_toycity
 
 
-def make_toycity(root, train=600, val=100, size=(256, 128), betas=DEFAULT_BETAS, seed=0, workers=None, masks=False):
+def make_toycity(
+    root: str | Path,
+    train: int = 600,
+    val: int = 100,
+    size: tuple[int, int] = (256, 128),
+    betas: Iterable[float] = DEFAULT_BETAS,
+    seed: int = 0,
+    workers: int | None = None,
+    masks: bool = False,
+) -> dict[Path, Conversion]:
     """Render ToyCity below `root` and write its COCO annotations, with one process per core.
 
     Returns {annotation file: Conversion}.
     """
     betas = tuple(betas)
-    workers = workers or os.cpu_count()
+    workers = workers or os.cpu_count() or 1
     write_toycity(root, {"train": train, "val": val}, size, betas, seed, workers)
     fogs = [(), *((beta,) for beta in betas), *([betas] if len(betas) > 1 else [])]
     results = {}
@@ -28,7 +40,15 @@ def make_toycity(root, train=600, val=100, size=(256, 128), betas=DEFAULT_BETAS,
     return results
 
 
-def make_toycity_segmentation(root, train=600, val=100, size=(256, 128), betas=DEFAULT_BETAS, seed=0, workers=None):
+def make_toycity_segmentation(
+    root: str | Path,
+    train: int = 600,
+    val: int = 100,
+    size: tuple[int, int] = (256, 128),
+    betas: Iterable[float] = DEFAULT_BETAS,
+    seed: int = 0,
+    workers: int | None = None,
+) -> dict[str, Pixels]:
     """Render the segmentation benchmark below the datasets' folder `root`, with statistics for Rare Class Sampling.
 
     `toycity_synthetic` holds `train` labelled streets in the synthetic style, `toycity_seg` as many other ones, and `val`
@@ -37,7 +57,7 @@ def make_toycity_segmentation(root, train=600, val=100, size=(256, 128), betas=D
     Returns:
         {label path: {class: pixels}} of the synthetic streets.
     """
-    workers = workers or os.cpu_count()
+    workers = workers or os.cpu_count() or 1
     root = Path(root)
     write_toycity(root / "toycity_seg", {"train": train, "val": val}, size, tuple(betas), seed, workers, barriers=True)
     synthetic = root / "toycity_synthetic"

@@ -1,9 +1,11 @@
 """Fog by the optical model of Foggy Cityscapes (Sakaridis et al., IJCV 2018, eq. 1-2)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
-def add_fog(image, depth, beta, airlight):
+def add_fog(image: np.ndarray, depth: np.ndarray, beta: float, airlight: Sequence[float] | np.ndarray) -> np.ndarray:
     """Return `image` seen through homogeneous fog: I = L t + A (1 - t) with t = exp(-beta depth).
 
     Args:

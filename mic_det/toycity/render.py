@@ -1,5 +1,6 @@
 """Scene -> image, label ids, instance ids and depth, by painting objects from far to near over the ray-cast street."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -7,7 +8,8 @@ import numpy as np
 
 from . import ids
 from .background import paint_background
-from .sprites import barrier_parts, furniture_parts, road_user_parts
+from .scene import RoadUser, Scene
+from .sprites import Layer, Part, barrier_parts, furniture_parts, road_user_parts
 from .style import stylise
 
 STYLE_STREAM = 5
@@ -24,6 +26,8 @@ STUFF = {
     "group": ids.INSTANCES["person"],
 }
 
+Entry = tuple[str, float]  # class name ("" for the background) and metres of a layer
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -36,21 +40,22 @@ class Frame:
     airlight: np.ndarray  # the fog colour that suits the scene, RGB
 
     @property
-    def label_train_ids(self):
+    def label_train_ids(self) -> np.ndarray:
+        """HxW uint8 of the 19 training classes, 255 where there is none."""
         return ids.TRAIN_IDS[self.label_ids]
 
 
 class Canvas:
     """An image and, beside it, which layer covers each pixel (0 is the background)."""
 
-    def __init__(self, scene, image):
+    def __init__(self, scene: Scene, image: np.ndarray) -> None:
         self.image = image
         self.layers = np.zeros(image.shape[:2], dtype=np.int16)
         self.height, self.width = image.shape[:2]
         self.scene = scene
         self.areas = [0]
 
-    def project(self, points, x, z):
+    def project(self, points: np.ndarray, x: float, z: float) -> np.ndarray:
         """Metres from (x, 0, z) to fixed-point pixels."""
         away = np.maximum(z + points[:, 2], 1.0)
         scale = self.scene.focal * self.width / away
@@ -58,7 +63,7 @@ class Canvas:
         v = self.scene.horizon * self.height + (self.scene.camera_height - points[:, 1]) * scale
         return np.rint((np.stack([u, v], axis=1) - 0.5) * (1 << SHIFT)).astype(np.int32)
 
-    def paint(self, parts, x, z, light):
+    def paint(self, parts: Iterable[Part], x: float, z: float, light: float) -> None:
         """Paint parts as a new layer and note how many pixels it covers before anything hides it."""
         layer = len(self.areas)
         points = self.project(np.concatenate([points for points, _ in parts]), x, z)
@@ -68,7 +73,8 @@ class Canvas:
             cv2.fillPoly(self.layers, [polygon], layer, cv2.LINE_8, SHIFT)
         self.areas.append(int(np.count_nonzero(self.layers == layer)))
 
-    def shadow(self, user):
+    def shadow(self, user: RoadUser) -> None:
+        """Darken the ground below a road user, which belongs to no layer."""
         half = {"person": 0.35, "group": 0.35, "bicycle": 0.6, "rider": 0.6, "motorcycle": 0.6}.get(user.kind, 1.1)
         if user.side_on and half > 1:
             half = 2.2 if user.kind == "car" else 4.5
@@ -78,15 +84,16 @@ class Canvas:
         cv2.fillPoly(self.image, [polygon], (40, 40, 42), cv2.LINE_AA, SHIFT)
 
 
-def paint_objects(scene, canvas):
+def paint_objects(scene: Scene, canvas: Canvas) -> list[Entry]:
     """Paint furniture and road users from far to near. Return a (class name, depth, object) entry per layer."""
     rng = np.random.default_rng((*scene.seed, 2))
-    entries = [(None, 0.0)]
+    entries: list[Entry] = [("", 0.0)]
     # They stand behind everything else; in short pieces, each with its depth.
     for piece in sorted((piece for barrier in scene.barriers for piece in barrier.pieces()), key=lambda piece: -piece.near):
         for name, parts in barrier_parts(piece):
             canvas.paint(parts, piece.x, piece.near, 1.0 - 0.002 * piece.near)
             entries.append((name, piece.near))
+    objects: list[tuple[float, float, list[Layer], RoadUser | None]]
     objects = [(z, x, furniture_parts(kind, size, rng), None) for kind, x, z, size in scene.furniture]
     objects += [(user.z, user.x, road_user_parts(user), user) for user in scene.road_users]
     for z, x, layers, user in sorted(objects, key=lambda item: -item[0]):
@@ -100,7 +107,7 @@ def paint_objects(scene, canvas):
     return entries
 
 
-def label_layers(canvas, entries):
+def label_layers(canvas: Canvas, entries: list[Entry]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Tables from layer to label id, instance id and depth."""
     visible = np.bincount(canvas.layers.ravel(), minlength=len(entries))
     enough = MIN_PIXELS * (canvas.width / 256) ** 2
@@ -118,7 +125,7 @@ def label_layers(canvas, entries):
     return label_of, instance_of, depth_of
 
 
-def render(scene, width=256, height=128, synthetic=False):
+def render(scene: Scene, width: int = 256, height: int = 128, synthetic: bool = False) -> Frame:
     """Render `scene` at any size; everything scales with the width. Deterministic: same scene and size, same bytes.
 
     With `synthetic`, the picture has another palette, textures and light, and no sensor noise.

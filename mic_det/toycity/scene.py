@@ -1,6 +1,8 @@
 """What stands in a scene: the street, its buildings and the road users, in metres, drawn from one seeded generator."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -19,6 +21,10 @@ WALL_COLOURS = ((158, 146, 130), (140, 92, 76), (176, 172, 164))
 FENCE_COLOURS = ((96, 78, 58), (64, 68, 72), (188, 184, 176))
 BARRIER_STREAM = 4
 
+T = TypeVar("T")
+Colour = tuple[int, ...]  # RGB
+Furniture = tuple[str, float, float, float]  # kind, x, z, size
+
 
 @dataclass(frozen=True)
 class RoadUser:
@@ -30,9 +36,9 @@ class RoadUser:
     side_on: bool  # seen from the side, otherwise from the front or the back
     facing: int  # -1 or 1: mirrors side views; 1 shows a vehicle's back, -1 its front
     size: float  # factor on the class's nominal size
-    colour: tuple
-    second_colour: tuple
-    skin: tuple = SKIN[0]
+    colour: Colour
+    second_colour: Colour
+    skin: Colour = SKIN[0]
     mount: str | None = None  # what a rider rides: bicycle or motorcycle
 
 
@@ -46,7 +52,7 @@ class Wall:
     colours: np.ndarray  # Nx3
     windows: np.ndarray  # Nx2: window pitch along z and floor height
 
-    def segment(self, z):
+    def segment(self, z: np.ndarray) -> np.ndarray:
         """Index of the facade or gap at distance `z` (array of metres)."""
         return np.minimum(np.searchsorted(self.edges, z), len(self.heights) - 1)
 
@@ -60,9 +66,9 @@ class Barrier:
     near: float
     far: float
     height: float
-    colour: tuple
+    colour: Colour
 
-    def pieces(self, length=2.0):
+    def pieces(self, length: float = 2.0) -> list["Barrier"]:
         """The same barrier in parts of at most `length` metres."""
         starts = np.arange(self.near, self.far, length)
         return [replace(self, near=float(start), far=float(min(start + length, self.far))) for start in starts]
@@ -70,7 +76,9 @@ class Barrier:
 
 @dataclass(frozen=True)
 class Scene:
-    seed: tuple
+    """A street with all that stands in it; lengths in metres, colours RGB in 0..255."""
+
+    seed: tuple[int, ...]
     camera_height: float
     focal: float  # in image widths
     horizon: float  # in image heights
@@ -81,31 +89,34 @@ class Scene:
     airlight: np.ndarray
     sky: np.ndarray
     far_height: float
-    walls: tuple
-    furniture: list = field(default_factory=list)  # (kind, x, z, size)
-    barriers: list = field(default_factory=list)  # walls and fences along the street
-    road_users: list = field(default_factory=list)
+    walls: tuple[Wall, Wall]
+    furniture: list[Furniture] = field(default_factory=list)
+    barriers: list[Barrier] = field(default_factory=list)  # walls and fences along the street
+    road_users: list[RoadUser] = field(default_factory=list)
 
 
-def pick(rng, options):
-    return options[rng.integers(len(options))]
+def pick(rng: np.random.Generator, options: Sequence[T]) -> T:
+    """One of the options, all equally likely."""
+    return options[int(rng.integers(len(options)))]
 
 
-def sample_wall(rng, road_half_width):
+def sample_wall(rng: np.random.Generator, road_half_width: float) -> Wall:
+    """One side of a street whose road is as wide, with gaps among the facades."""
     widths = rng.uniform(7, 20, size=24)
     heights = rng.uniform(6, 19, size=24) * (rng.random(24) > 0.18)
     colours = np.array(FACADES)[rng.integers(len(FACADES), size=24)] * rng.uniform(0.8, 1.15, (24, 1))
     windows = np.stack([rng.uniform(1.8, 3.6, 24), rng.uniform(2.7, 3.6, 24)], axis=1)
-    edges, heights, colours, windows = (a.astype(np.float32) for a in (np.cumsum(widths), heights, colours, windows))
-    return Wall(road_half_width + rng.uniform(2.5, 5.0), edges, heights, colours, windows)
+    arrays = (array.astype(np.float32) for array in (np.cumsum(widths), heights, colours, windows))
+    return Wall(road_half_width + rng.uniform(2.5, 5.0), *arrays)
 
 
-def sample_depth(rng):
+def sample_depth(rng: np.random.Generator) -> float:
     """Log-uniform, which spreads apparent sizes evenly."""
     return float(np.exp(rng.uniform(np.log(NEAREST), np.log(FARTHEST))))
 
 
-def sample_road_user(rng, kind, road):
+def sample_road_user(rng: np.random.Generator, kind: str, road: float) -> RoadUser:
+    """A road user of a class on, or beside, a road with `road` metres to either side of its middle."""
     z = sample_depth(rng)
     side_on = rng.random() < {"person": 0.5, "rider": 0.6, "bicycle": 0.7, "motorcycle": 0.6, "train": 0.0}.get(kind, 0.22)
     facing = int(pick(rng, (-1, 1)))
@@ -136,7 +147,8 @@ def sample_road_user(rng, kind, road):
     )
 
 
-def sample_road_users(rng, road, has_tracks):
+def sample_road_users(rng: np.random.Generator, road: float, has_tracks: bool) -> list[RoadUser]:
+    """As many road users of every class as FREQUENCY has on average, and sometimes a group."""
     users = []
     for kind, mean in FREQUENCY.items():
         if kind == "train":
@@ -152,7 +164,7 @@ def sample_road_users(rng, road, has_tracks):
     return users
 
 
-def sample_furniture(rng, road):
+def sample_furniture(rng: np.random.Generator, road: float) -> list[Furniture]:
     """Poles, traffic lights, signs and trees along the kerb."""
     kinds = ("pole", "pole", "sign", "light", "tree", "tree", "tree")
     return [
@@ -166,7 +178,7 @@ def sample_furniture(rng, road):
     ]
 
 
-def sample_barriers(rng, road):
+def sample_barriers(rng: np.random.Generator, road: float) -> list[Barrier]:
     """Up to two runs of garden wall or fence between pavement and buildings on either side."""
     barriers = []
     for side in (-1, 1):
@@ -181,7 +193,7 @@ def sample_barriers(rng, road):
     return barriers
 
 
-def sample_scene(seed, barriers=False):
+def sample_scene(seed: Sequence[int], barriers: bool = False) -> Scene:
     """Draw a scene. `seed` is a tuple of non-negative integers; equal seeds give equal scenes.
 
     With `barriers`, walls and fences are added to what the scene has without, from a generator of their own.

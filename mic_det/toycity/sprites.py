@@ -4,50 +4,58 @@ A part is `(points, colour)`: an Nx3 array of metres (right, up, away) from the 
 listed from back to front. Whoever renders projects and fills them.
 """
 
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 import numpy as np
 
-from .scene import Barrier, RoadUser
+from .scene import Barrier, Colour, RoadUser
 
+Part = tuple[np.ndarray, Colour]
+Layer = tuple[str, list[Part]]  # with the class's name
 GLASS, TYRE, METAL = (44, 56, 68), (26, 26, 28), (112, 114, 118)
 CHEVRON, SIGN = (226, 96, 40), (250, 190, 40)
 RED_LAMP, WHITE_LAMP, PLATE = (206, 38, 34), (240, 238, 214), (222, 220, 200)
 
 
-def flat(points, away=0.0):
+def flat(points: Sequence[Sequence[float]] | np.ndarray, away: float = 0.0) -> np.ndarray:
+    """Points (right, up) as Nx3, all `away` metres behind the object's foot."""
     points = np.asarray(points, dtype=np.float32)
     return np.column_stack([points, np.full(len(points), away, dtype=np.float32)])
 
 
-def box(left, bottom, right, top, away=0.0):
+def box(left: float, bottom: float, right: float, top: float, away: float = 0.0) -> np.ndarray:
+    """An upright rectangle."""
     return flat([(left, bottom), (right, bottom), (right, top), (left, top)], away)
 
 
 @cache
-def circle(x, y, radius, sides=10):
+def circle(x: float, y: float, radius: float, sides: int = 10) -> np.ndarray:
+    """A regular polygon about (x, y)."""
     angles = np.linspace(0, 2 * np.pi, sides, endpoint=False)
     return flat(np.column_stack([x + radius * np.cos(angles), y + radius * np.sin(angles)]))
 
 
-def ring(x, y, radius, width=0.06):
+def ring(x: float, y: float, radius: float, width: float = 0.06) -> list[np.ndarray]:
     """A wheel's tyre as short quads, so that what lies behind the wheel shows through it."""
     outer, inner = circle(x, y, radius), circle(x, y, radius - width)
     return [np.stack([outer[i - 1], outer[i], inner[i], inner[i - 1]]) for i in range(len(outer))]
 
 
-def bar(x0, y0, x1, y1, width=0.06):
+def bar(x0: float, y0: float, x1: float, y1: float, width: float = 0.06) -> np.ndarray:
+    """A line of some width from one point to another."""
     along = np.array([x1 - x0, y1 - y0])
     across = np.array([-along[1], along[0]]) / (np.linalg.norm(along) + 1e-6) * width / 2
     start, end = np.array([x0, y0]), np.array([x1, y1])
     return flat([start - across, end - across, end + across, start + across])
 
 
-def shade(colour, factor):
+def shade(colour: Colour, factor: float) -> Colour:
+    """The colour made darker, or lighter by a factor above 1."""
     return tuple(min(int(c * factor), 255) for c in colour)
 
 
-def vehicle_end(user, width, height, cabin):
+def vehicle_end(user: RoadUser, width: float, height: float, cabin: float) -> Iterator[Part]:
     """Front or back view of a boxy vehicle; `cabin` is the height at which the windows begin."""
     half, lamp = width / 2, RED_LAMP if user.facing > 0 else WHITE_LAMP
     roof = 0.78 if user.kind == "car" else 0.97
@@ -81,12 +89,12 @@ def vehicle_end(user, width, height, cabin):
         yield box(-half * 0.6, height - 0.45, half * 0.6, height - 0.12), SIGN
 
 
-def vehicle_depth(user, width, height, cabin, length):
+def vehicle_depth(user: RoadUser, width: float, height: float, cabin: float, length: float) -> Iterator[Part]:
     """A vehicle seen along its axis: the side that faces the camera's axis, then the near end."""
     near = -np.sign(user.x or 1) * width / 2
     roof = near * (0.78 if user.kind == "car" else 0.97)
 
-    def side(bottom, top, x0, x1, start=0.0, end=1.0):
+    def side(bottom: float, top: float, x0: float, x1: float, start: float = 0.0, end: float = 1.0) -> np.ndarray:
         return np.array(
             [(x0, bottom, start * length), (x0, bottom, end * length), (x1, top, end * length), (x1, top, start * length)],
             np.float32,
@@ -105,7 +113,8 @@ def vehicle_depth(user, width, height, cabin, length):
     yield from vehicle_end(user, width, height, cabin)
 
 
-def car_side(user):
+def car_side(user: RoadUser) -> Iterator[Part]:
+    """A car seen from the side."""
     m = user.facing
     for x in (-1.3, 1.3):
         yield circle(x, 0.32, 0.33), TYRE
@@ -118,7 +127,8 @@ def car_side(user):
     yield box(-2.05 * m - 0.06, 0.62, -2.05 * m + 0.06, 0.8), RED_LAMP
 
 
-def truck_side(user):
+def truck_side(user: RoadUser) -> Iterator[Part]:
+    """A lorry seen from the side."""
     m = user.facing
     for x in (-2.9, -1.9, 2.7):
         yield circle(x, 0.48, 0.5), TYRE
@@ -132,7 +142,8 @@ def truck_side(user):
     yield flat([(2.6 * m, 1.6), (3.8 * m, 1.6), (3.7 * m, 2.45), (2.6 * m, 2.45)]), GLASS
 
 
-def coach_side(user, length, height):
+def coach_side(user: RoadUser, length: float, height: float) -> Iterator[Part]:
+    """A bus seen from the side."""
     half = length / 2
     for x in (-0.62 * half, 0.6 * half):
         yield circle(float(x), 0.48, 0.5), TYRE
@@ -143,7 +154,8 @@ def coach_side(user, length, height):
     yield box(-half * 0.3, height - 0.45, half * 0.3, height - 0.12), SIGN
 
 
-def bicycle(user, side_on):
+def bicycle(user: RoadUser, side_on: bool) -> Iterator[Part]:
+    """A bicycle from the side or from its end."""
     if not side_on:
         yield bar(0, 0.0, 0, 0.66, 0.1), TYRE
         yield bar(0, 0.6, 0, 1.0, 0.08), user.second_colour
@@ -164,7 +176,8 @@ def bicycle(user, side_on):
     yield bar(-m * 0.36, 0.9, -m * 0.1, 0.9, 0.09), TYRE
 
 
-def motorcycle(user, side_on):
+def motorcycle(user: RoadUser, side_on: bool) -> Iterator[Part]:
+    """A motorcycle from the side or from its end."""
     if not side_on:
         yield bar(0, 0.0, 0, 0.62, 0.2), TYRE
         yield flat([(-0.22, 0.35), (0.22, 0.35), (0.26, 0.95), (-0.26, 0.95)]), user.second_colour
@@ -183,7 +196,8 @@ def motorcycle(user, side_on):
     yield bar(-0.6 * m, 0.82, 0.0, 0.8, 0.12), TYRE
 
 
-def pedestrian(user):
+def pedestrian(user: RoadUser) -> Iterator[Part]:
+    """A person on foot; the stride tells the side from the front."""
     trousers, m = user.second_colour, user.facing
     stride = 0.22 if user.side_on else 0.1
     yield flat([(-0.1, 0.85), (0.06, 0.85), (-stride + 0.06, 0.0), (-stride - 0.08, 0.0)]), shade(trousers, 0.8)
@@ -195,7 +209,7 @@ def pedestrian(user):
     yield flat([(-0.13, 1.6), (0.13, 1.6), (0.1, 1.74), (-0.1, 1.74)]), (46, 36, 30)
 
 
-def mounted(user):
+def mounted(user: RoadUser) -> Iterator[Part]:
     """The human part of a rider: the body of a pedestrian, bent over a two-wheeler."""
     m, lift = user.facing, 0.0 if user.mount == "bicycle" else -0.08
     if user.side_on:
@@ -217,11 +231,11 @@ def mounted(user):
     yield flat([(x - 0.14, 1.6), (x + 0.14, 1.6), (x + 0.1, 1.75), (x - 0.1, 1.75)]), helmet
 
 
-def barrier_parts(barrier: Barrier):
+def barrier_parts(barrier: Barrier) -> list[Layer]:
     """(class name, parts) layers of a wall or fence, relative to its near end."""
     length = barrier.far - barrier.near
 
-    def side(bottom, top, start, end):
+    def side(bottom: float, top: float, start: float, end: float) -> np.ndarray:
         return np.array([(0, bottom, start), (0, bottom, end), (0, top, end), (0, top, start)], np.float32)
 
     if barrier.kind == "wall":
@@ -235,11 +249,11 @@ def barrier_parts(barrier: Barrier):
     return [(barrier.kind, parts)]
 
 
-def road_user_parts(user: RoadUser):
+def road_user_parts(user: RoadUser) -> list[Layer]:
     """The layers of one road user, back to front: a list of (class name, parts). Riders come with what they ride."""
     if user.kind == "rider":
-        mount = bicycle if user.mount == "bicycle" else motorcycle
-        layers = [(user.mount, mount(user, user.side_on)), ("rider", mounted(user))]
+        mount = user.mount or "bicycle"
+        layers = [(mount, (bicycle if mount == "bicycle" else motorcycle)(user, user.side_on)), ("rider", mounted(user))]
     elif user.kind in ("person", "group"):
         layers = [(user.kind, pedestrian(user))]
     elif user.kind in ("bicycle", "motorcycle"):
@@ -255,7 +269,8 @@ def road_user_parts(user: RoadUser):
     return [(name, [(points * np.float32(user.size), colour) for points, colour in parts]) for name, parts in layers]
 
 
-def tram(user):
+def tram(user: RoadUser) -> Iterator[Part]:
+    """A tram, always seen along its axis, with its pantograph."""
     yield from vehicle_depth(user, 2.5, 3.5, 1.2, 26.0)
     yield box(-1.25, 3.0, 1.25, 3.4), user.second_colour
     yield box(-0.7, 3.08, 0.7, 3.32), (240, 190, 60)
@@ -263,7 +278,7 @@ def tram(user):
     yield bar(0.0, 4.2, 0.5, 3.5, 0.07), METAL
 
 
-def furniture_parts(kind, size, rng):
+def furniture_parts(kind: str, size: float, rng: np.random.Generator) -> list[Layer]:
     """(class name, parts) layers of a pole, traffic light, traffic sign or tree."""
     if kind == "tree":
         crown = [

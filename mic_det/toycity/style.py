@@ -1,5 +1,7 @@
 """The synthetic look of ToyCity: another palette, other textures and other light on the same streets, like a video game's."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -23,7 +25,7 @@ CONTRAST, SATURATION = 1.25, 1.45
 GRAIN = 10.0  # strength of the textures in grey levels
 
 
-def stylise(image, labels, seed):
+def stylise(image: np.ndarray, labels: np.ndarray, seed: Sequence[int]) -> np.ndarray:
     """The synthetic version of a rendered image.
 
     Args:
@@ -37,8 +39,8 @@ def stylise(image, labels, seed):
     rng = np.random.default_rng(seed)
     strength = rng.uniform(WEAKEST, STRONGEST)
     height, width = labels.shape
-    factors = np.tile(np.float32(DEFAULT[0]), (256, 1))
-    offsets = np.tile(np.float32(DEFAULT[1]), (256, 1))
+    factors = np.tile(np.array(DEFAULT[0], np.float32), (256, 1))
+    offsets = np.tile(np.array(DEFAULT[1], np.float32), (256, 1))
     for label, (factor, offset) in PALETTE.items():
         factors[label], offsets[label] = factor, offset
     image = image * (1 + strength * (factors[labels] - 1)) + strength * offsets[labels]
@@ -53,7 +55,7 @@ def stylise(image, labels, seed):
     image = 120 + (1 + strength * (CONTRAST - 1)) * (image - 120)
     # A low sun from one side.
     side = np.linspace(-1, 1, width, dtype=np.float32) * rng.choice([-1, 1])
-    sun = np.float32([26, 12, -14]) * strength
+    sun = np.array([26, 12, -14], np.float32) * strength
     image = image + side[None, :, None] * sun
     image = image * (1 + 0.05 * smooth_noise(rng, height, width, 6))[..., None]
     return cv2.GaussianBlur(image.astype(np.float32), (3, 3), 0.5)

@@ -1,5 +1,6 @@
 """Write ToyCity to disk in the Cityscapes directory layout and file naming."""
 
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ from tqdm import tqdm
 from mic_det.outputs import write_image
 
 from .fog import add_fog
-from .render import render
+from .render import Frame, render
 from .scene import sample_scene
 
 CITY = {"train": "toytown", "val": "toyport"}
@@ -21,17 +22,18 @@ DEFAULT_BETAS = (0.03, 0.045, 0.065)  # visibility of 130, 87 and 60 m
 PNG_OPTIONS = (cv2.IMWRITE_PNG_COMPRESSION, 1)
 
 
-def stem(split, index):
+def stem(split: str, index: int) -> str:
     """Path below a split-independent folder, without the suffix: `train/toytown/toytown_000003_000019`."""
     city = CITY[split]
     return f"{split}/{city}/{city}_{index:06d}_000019"
 
 
-def write_png(path, array):
+def write_png(path: Path, array: np.ndarray) -> None:
+    """Write HxWx3 RGB or HxW pixels."""
     write_image(path, array[..., ::-1] if array.ndim == 3 else array, PNG_OPTIONS)
 
 
-def write_frame(frame, root, name, betas):
+def write_frame(frame: Frame, root: Path, name: str, betas: Iterable[float]) -> None:
     """Write one frame's image, foggy images, labels and depth (16-bit PNG in centimetres, 65535 beyond 655 m)."""
     write_png(root / f"leftImg8bit/{name}_leftImg8bit.png", frame.image)
     for beta in betas:
@@ -44,7 +46,10 @@ def write_frame(frame, root, name, betas):
     write_png(root / f"depth/{name}_depth.png", centimetres)
 
 
-def write_scene(task, root, size, betas, seed, barriers, synthetic):
+def write_scene(
+    task: tuple[str, int], root: Path, size: tuple[int, int], betas: Iterable[float], seed: int, barriers: bool, synthetic: bool
+) -> None:
+    """Render one scene of a split and write it; see `write_toycity`."""
     split, index = task
     cv2.setNumThreads(1)
     stream = SYNTHETIC_SEED if synthetic else SPLIT_SEED[split]
@@ -52,7 +57,16 @@ def write_scene(task, root, size, betas, seed, barriers, synthetic):
     write_frame(frame, root, stem(split, index), betas)
 
 
-def write_toycity(root, counts, size=(256, 128), betas=DEFAULT_BETAS, seed=0, workers=1, barriers=False, synthetic=False):
+def write_toycity(
+    root: str | Path,
+    counts: dict[str, int],
+    size: tuple[int, int] = (256, 128),
+    betas: Iterable[float] = DEFAULT_BETAS,
+    seed: int = 0,
+    workers: int = 1,
+    barriers: bool = False,
+    synthetic: bool = False,
+) -> None:
     """Render and write every scene of `counts`, e.g. `{"train": 500, "val": 100}`.
 
     Args:

@@ -1,5 +1,9 @@
 """Mix Transformer encoders (Xie et al., SegFormer, NeurIPS 2021) on the implementation of `transformers`."""
 
+from typing import Any
+
+import torch
+from detectron2.config import CfgNode
 from detectron2.layers import ShapeSpec
 from detectron2.modeling import BACKBONE_REGISTRY, Backbone
 from torch import nn
@@ -22,7 +26,7 @@ BLOCK_EPSILON = 1e-6  # of the original's block and stage norms; its patch and r
 class MiT(Backbone):
     """Feature maps "stage1" to "stage4" of strides 4, 8, 16 and 32."""
 
-    def __init__(self, variant="b5", drop_path=0.1):
+    def __init__(self, variant: str = "b5", drop_path: float = 0.1) -> None:
         """
         Args:
             variant: "b0" to "b5".
@@ -45,27 +49,28 @@ class MiT(Backbone):
                 fan_out = module.kernel_size[0] * module.kernel_size[1] * module.out_channels // module.groups
                 nn.init.normal_(module.weight, std=(2 / fan_out) ** 0.5)
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
         """Nx3xHxW -> {"stage1": NxCxH/4xW/4, ...}."""
         features, maps = images, {}
         for name, stage in zip(self.channels, self.stages, strict=True):
             maps[name] = features = stage(features)
         return maps
 
-    def output_shape(self):
+    def output_shape(self) -> dict[str, ShapeSpec]:
+        """Channels and stride of every map."""
         return {
             name: ShapeSpec(channels=channels, stride=stride)
             for (name, channels), stride in zip(self.channels.items(), STRIDES, strict=True)
         }
 
 
-def build_stages(channels, depths, drop_path):
+def build_stages(channels: tuple[int, ...], depths: tuple[int, ...], drop_path: float) -> nn.ModuleList:
     """The four stages of a transformers SegformerModel with the original's LayerNorm epsilons."""
     try:
         # Imported here: transformers takes seconds to load, and most runs do not need it.
         from transformers import SegformerConfig, SegformerModel
 
-        stages = SegformerModel(SegformerConfig(hidden_sizes=channels, depths=depths, drop_path_rate=drop_path)).stages
+        stages: Any = SegformerModel(SegformerConfig(hidden_sizes=channels, depths=depths, drop_path_rate=drop_path)).stages
     except (ImportError, AttributeError):
         raise UserError("MiT backbones need transformers 5: pip install 'mic-det[segmentation]'.") from None
     for stage in stages:
@@ -75,6 +80,6 @@ def build_stages(channels, depths, drop_path):
 
 
 @BACKBONE_REGISTRY.register()
-def build_mit_backbone(cfg, input_shape):
+def build_mit_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> MiT:
     """`MODEL.MIT.VARIANT` with `MODEL.MIT.DROP_PATH`."""
     return MiT(cfg.MODEL.MIT.VARIANT, cfg.MODEL.MIT.DROP_PATH)

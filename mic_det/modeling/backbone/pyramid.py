@@ -1,9 +1,11 @@
 """An FPN over any bottom-up network."""
 
+from detectron2.config import CfgNode
+from detectron2.modeling import Backbone
 from detectron2.modeling.backbone.fpn import FPN, LastLevelMaxPool, LastLevelP6P7
 
 
-def build_fpn(cfg, bottom_up):
+def build_fpn(cfg: CfgNode, bottom_up: Backbone) -> FPN:
     """FPN (Lin et al., CVPR 2017) over `MODEL.FPN.IN_FEATURES` of a backbone: p6 by pooling, or p6 and p7 for RetinaNet."""
     channels = cfg.MODEL.FPN.OUT_CHANNELS
     if cfg.MODEL.MIC.STUDENT == "RetinaNet":

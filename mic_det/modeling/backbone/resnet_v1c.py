@@ -1,5 +1,7 @@
 """ResNet-v1c with dilated stages: the encoder of DeepLab in domain adaptation (He et al., Bag of Tricks, CVPR 2019)."""
 
+from detectron2.config import CfgNode
+from detectron2.layers import ShapeSpec
 from detectron2.modeling import BACKBONE_REGISTRY
 from detectron2.modeling.backbone.resnet import BottleneckBlock, ResNet
 from detectron2.projects.deeplab.resnet import DeepLabStem
@@ -11,7 +13,7 @@ STRIDES, DILATIONS = (1, 2, 1, 1), (1, 1, 2, 4)
 STEM_CHANNELS = 64
 
 
-def build_resnet_v1c(depth, norm="BN"):
+def build_resnet_v1c(depth: int, norm: str = "BN") -> ResNet:
     """Three 3x3 convolutions as stem; res4 and res5 dilated by 2 and 4 instead of strided, their first block by half of that.
 
     The maps res2 to res5 have strides 4, 8, 8 and 8 and 256 to 2048 channels. All layers train.
@@ -40,6 +42,6 @@ def build_resnet_v1c(depth, norm="BN"):
 
 
 @BACKBONE_REGISTRY.register()
-def build_resnet_v1c_backbone(cfg, input_shape):
+def build_resnet_v1c_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> ResNet:
     """`MODEL.RESNETS.DEPTH` with `MODEL.RESNETS.NORM`."""
     return build_resnet_v1c(cfg.MODEL.RESNETS.DEPTH, cfg.MODEL.RESNETS.NORM)

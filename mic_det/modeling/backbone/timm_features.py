@@ -1,7 +1,9 @@
 """Any timm network with a feature pyramid as a detectron2 backbone, alone or under an FPN."""
 
 import logging
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from detectron2.config import CfgNode
@@ -18,7 +20,7 @@ logger = logging.getLogger(__name__)
 STRIDES = (4, 8, 16, 32)
 
 
-def create_timm(name: str, pretrained_file: str = "", **options) -> nn.Module:
+def create_timm(name: str, pretrained_file: str = "", **options: Any) -> nn.Module:
     """A timm model, with the weights of a local file unless that is empty.
 
     Raises:
@@ -51,7 +53,7 @@ def create_timm(name: str, pretrained_file: str = "", **options) -> nn.Module:
     return network
 
 
-def same_start(build):
+def same_start(build: Callable[[], nn.Module]) -> nn.Module:
     """Build a network whose random weights are always the same, and leave torch's generator as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -97,7 +99,7 @@ def check_normalisation(cfg: CfgNode) -> None:
     import timm
 
     pretrained = timm.get_pretrained_cfg(cfg.MODEL.TIMM.NAME)
-    wanted = {
+    wanted: dict[str, tuple[Any, Any]] = {
         "INPUT.FORMAT": (cfg.INPUT.FORMAT, "RGB"),
         "MODEL.PIXEL_MEAN": (cfg.MODEL.PIXEL_MEAN, [round(255 * value, 3) for value in pretrained.mean]),
         "MODEL.PIXEL_STD": (cfg.MODEL.PIXEL_STD, [round(255 * value, 3) for value in pretrained.std]),
@@ -107,9 +109,9 @@ def check_normalisation(cfg: CfgNode) -> None:
         logger.warning("Images are not normalised as for the weights of %s: set %s.", cfg.MODEL.TIMM.NAME, " and ".join(wrong))
 
 
-def agree(own: str | list[float], right: str | list[float]) -> bool:
+def agree(own: str | Sequence[float], right: str | Sequence[float]) -> bool:
     """Whether two settings are the same, numbers to a tenth of a grey level."""
-    if isinstance(right, str):
+    if isinstance(own, str) or isinstance(right, str):
         return own == right
     return len(own) == len(right) and all(abs(a - b) < 0.1 for a, b in zip(own, right, strict=True))
 
@@ -117,7 +119,7 @@ def agree(own: str | list[float], right: str | list[float]) -> bool:
 class TimmFeatures(Backbone):
     """Feature maps "stride4" to "stride32" of a timm model."""
 
-    def __init__(self, name: str, pretrained_file: str = "", freeze_bn: bool = True):
+    def __init__(self, name: str, pretrained_file: str = "", freeze_bn: bool = True) -> None:
         """
         Args:
             name: timm's model name.
@@ -128,7 +130,7 @@ class TimmFeatures(Backbone):
             UserError: when timm is missing, does not know the model, or the model has no such pyramid.
         """
         super().__init__()
-        network = create_timm(name, pretrained_file, features_only=True)
+        network: Any = create_timm(name, pretrained_file, features_only=True)
         shapes = zip(network.feature_info.reduction(), network.feature_info.channels(), strict=True)
         info = {stride: (index, channels) for index, (stride, channels) in enumerate(shapes)}
         if any(stride not in info for stride in STRIDES):
@@ -146,6 +148,7 @@ class TimmFeatures(Backbone):
         return {name: maps[index] for name, (index, _, _) in self.outputs.items()}
 
     def output_shape(self) -> dict[str, ShapeSpec]:
+        """Channels and stride of every map."""
         return {name: ShapeSpec(channels=channels, stride=stride) for name, (_, channels, stride) in self.outputs.items()}
 
 

@@ -2,6 +2,8 @@
 
 from functools import partial
 
+from detectron2.config import CfgNode
+from detectron2.layers import ShapeSpec
 from detectron2.modeling import BACKBONE_REGISTRY
 from detectron2.modeling.backbone.fpn import LastLevelMaxPool
 from detectron2.modeling.backbone.vit import SimpleFeaturePyramid, ViT
@@ -9,7 +11,7 @@ from torch import nn
 
 
 @BACKBONE_REGISTRY.register()
-def build_vit_fpn_backbone(cfg, input_shape):
+def build_vit_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> SimpleFeaturePyramid:
     """A plain ViT with window attention under a simple feature pyramid, p2 to p6."""
     vit = cfg.MODEL.VIT
     network = ViT(

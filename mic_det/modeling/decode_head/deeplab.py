@@ -1,11 +1,16 @@
 """DeepLabV2 and DeepLabV3+ decoders as the domain-adaptation literature uses them."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import torch
-from detectron2.config import configurable
+from detectron2.config import CfgNode, configurable
+from detectron2.layers import ShapeSpec
 from detectron2.modeling import SEM_SEG_HEADS_REGISTRY
 from torch import nn
+from typing_extensions import Self
 
-from .base import DecodeHead, conv_norm_act, resize, select_features
+from .base import DecodeHead, conv_norm_act, initialise, resize, select_features
 from .fusion import ASPP, separable_conv
 
 
@@ -17,7 +22,7 @@ class DeepLabV2Head(nn.Module):
     """
 
     @configurable
-    def __init__(self, input_shape, num_classes, dilations=(6, 12)):
+    def __init__(self, input_shape: Mapping[str, ShapeSpec], num_classes: int, dilations: Sequence[int] = (6, 12)) -> None:
         """
         Args:
             input_shape: {feature name: ShapeSpec}; the last is used.
@@ -27,15 +32,13 @@ class DeepLabV2Head(nn.Module):
         super().__init__()
         self.in_feature, shape = list(input_shape.items())[-1]
         self.stride = shape.stride
-        self.branches = nn.ModuleList(
-            nn.Conv2d(shape.channels, num_classes, 3, padding=dilation, dilation=dilation) for dilation in dilations
-        )
-        for branch in self.branches:
-            nn.init.normal_(branch.weight, std=0.01)
-            nn.init.zeros_(branch.bias)
+        branches = [nn.Conv2d(shape.channels, num_classes, 3, padding=rate, dilation=rate) for rate in dilations]
+        for branch in branches:
+            initialise(branch)
+        self.branches = nn.ModuleList(branches)
 
     @classmethod
-    def from_config(cls, cfg, input_shape):
+    def from_config(cls, cfg: CfgNode, input_shape: Mapping[str, ShapeSpec]) -> dict[str, Any]:
         head = cfg.MODEL.SEM_SEG_HEAD
         return {
             "input_shape": select_features(cfg, input_shape),
@@ -44,11 +47,12 @@ class DeepLabV2Head(nn.Module):
         }
 
     @classmethod
-    def scale_attention(cls, cfg, input_shape, outputs):
+    def scale_attention(cls, cfg: CfgNode, input_shape: Mapping[str, ShapeSpec], outputs: int) -> Self:
         """See DecodeHead.scale_attention."""
         return cls(**{**cls.from_config(cfg, input_shape), "num_classes": outputs})
 
-    def forward(self, features):
+    def forward(self, features: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """{name: NxCxHxW} -> logits NxKxhxw at `stride`."""
         return sum(branch(features[self.in_feature]) for branch in self.branches)
 
 
@@ -57,7 +61,16 @@ class DepthwiseSeparableASPPHead(DecodeHead):
     """DeepLabV3+ (Chen et al., ECCV 2018): separable ASPP with image pooling, refined by the finest map."""
 
     @configurable
-    def __init__(self, input_shape, channels, num_classes, dilations=(1, 12, 24, 36), low_level=48, dropout=0.1, norm="BN"):
+    def __init__(
+        self,
+        input_shape: Mapping[str, ShapeSpec],
+        channels: int,
+        num_classes: int,
+        dilations: Sequence[int] = (1, 12, 24, 36),
+        low_level: int = 48,
+        dropout: float = 0.1,
+        norm: str = "BN",
+    ) -> None:
         """
         Args:
             dilations: of the pyramid's branches.
@@ -73,9 +86,9 @@ class DepthwiseSeparableASPPHead(DecodeHead):
         )
 
     @classmethod
-    def from_config(cls, cfg, input_shape):
+    def from_config(cls, cfg: CfgNode, input_shape: Mapping[str, ShapeSpec]) -> dict[str, Any]:
         return {**super().from_config(cfg, input_shape), "dilations": cfg.MODEL.SEM_SEG_HEAD.DILATIONS}
 
-    def decode(self, maps):
+    def decode(self, maps: list[torch.Tensor]) -> torch.Tensor:
         fine = self.low_level(maps[0])
         return self.refine(torch.cat([resize(self.aspp(maps[-1]), fine.shape[-2:]), fine], dim=1))

@@ -1,5 +1,7 @@
 """Modules that give a map of features its context: dilated pyramids and interlaced self-attention."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from detectron2.layers import DepthwiseSeparableConv2d
@@ -14,7 +16,15 @@ class ASPP(nn.Module):
     Unlike detectron2's, image pooling can be left out and the branches are joined by a 3x3 convolution, as in DAFormer.
     """
 
-    def __init__(self, in_channels, channels, dilations=(1, 6, 12, 18), separable=True, image_pool=False, norm="BN"):
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        dilations: Sequence[int] = (1, 6, 12, 18),
+        separable: bool = True,
+        image_pool: bool = False,
+        norm: str = "BN",
+    ) -> None:
         """
         Args:
             in_channels, channels: of input and output.
@@ -32,7 +42,8 @@ class ASPP(nn.Module):
         self.image_pool = conv_norm_act(in_channels, channels, 1, norm) if image_pool else None
         self.bottleneck = conv_norm_act((len(dilations) + image_pool) * channels, channels, 3, norm)
 
-    def forward(self, features):
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """NxCxHxW -> Nx`channels`xHxW."""
         outputs = [branch(features) for branch in self.branches]
         if self.image_pool is not None:
             pooled = self.image_pool(F.adaptive_avg_pool2d(features, 1))
@@ -40,13 +51,15 @@ class ASPP(nn.Module):
         return self.bottleneck(torch.cat(outputs, dim=1))
 
 
-def dilated_branch(in_channels, channels, dilation, separable, norm):
+def dilated_branch(in_channels: int, channels: int, dilation: int, separable: bool, norm: str) -> nn.Module:
+    """A 3x3 convolution with holes, depthwise-separable or full, that keeps the size."""
     if separable:
         return separable_conv(in_channels, channels, dilation, norm)
     return conv_norm_act(in_channels, channels, 3, norm, dilation)
 
 
-def separable_conv(in_channels, channels, dilation=1, norm="BN"):
+def separable_conv(in_channels: int, channels: int, dilation: int = 1, norm: str = "BN") -> DepthwiseSeparableConv2d:
+    """Depthwise 3x3 and pointwise convolution, normalisation and ReLU after each; keeps the size."""
     return DepthwiseSeparableConv2d(
         in_channels,
         channels,
@@ -62,7 +75,7 @@ def separable_conv(in_channels, channels, dilation=1, norm="BN"):
 class InterlacedSelfAttention(nn.Module):
     """Self-attention among distant, then among neighbouring cells (Huang et al., Interlaced Sparse Self-Attention, 2019)."""
 
-    def __init__(self, in_channels, channels, block=8, norm="BN"):
+    def __init__(self, in_channels: int, channels: int, block: int = 8, norm: str = "BN") -> None:
         """
         Args:
             block: side in cells of the neighbourhoods.
@@ -74,7 +87,8 @@ class InterlacedSelfAttention(nn.Module):
         self.near = SelfAttention(channels, norm)
         self.project = conv_norm_act(2 * channels, channels, 1, norm)
 
-    def forward(self, features):
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """NxCxHxW -> Nx`channels`xHxW; borders are padded to whole neighbourhoods inside."""
         reduced = self.reduce(features)
         height, width = reduced.shape[-2:]
         maps = F.pad(reduced, (0, -width % self.block, 0, -height % self.block))
@@ -93,10 +107,11 @@ class InterlacedSelfAttention(nn.Module):
 class SelfAttention(nn.Module):
     """Dot-product attention of all cells of a map, one head."""
 
-    def __init__(self, channels, norm="BN"):
+    def __init__(self, channels: int, norm: str = "BN") -> None:
         super().__init__()
         self.query, self.key, self.value = (conv_norm_act(channels, channels, 1, norm) for _ in range(3))
 
-    def forward(self, maps):
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """NxCxHxW -> NxCxHxW."""
         tokens = (layer(maps).flatten(2).transpose(1, 2) for layer in (self.query, self.key, self.value))
         return F.scaled_dot_product_attention(*tokens).transpose(1, 2).reshape(maps.shape)

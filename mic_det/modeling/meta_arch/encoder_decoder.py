@@ -1,11 +1,13 @@
 """A semantic segmentation network: encoder and decoder, trained on crops, tested on whole images or windows."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import torch
-from detectron2.config import configurable
-from detectron2.modeling import META_ARCH_REGISTRY, build_backbone
+from detectron2.config import CfgNode, configurable
+from detectron2.modeling import META_ARCH_REGISTRY, Backbone, build_backbone
 from detectron2.structures import ImageList
 from torch import nn
 
@@ -44,23 +46,26 @@ class EncoderDecoder(nn.Module):
     """
 
     context_scale = 1.0
+    pixel_mean: torch.Tensor
+    pixel_std: torch.Tensor
+    sem_seg_head: Any  # a module with `stride`
 
     @configurable
     def __init__(
         self,
-        backbone,
-        sem_seg_head,
-        pixel_mean,
-        pixel_std,
-        language_head=None,
-        ignore_label=255,
-        mean_over_ignored=False,
-        window=None,
-        window_stride=None,
-        window_batch=0,
-        flip=False,
-        test_decoder="plain",
-    ):
+        backbone: Backbone,
+        sem_seg_head: nn.Module,
+        pixel_mean: Sequence[float],
+        pixel_std: Sequence[float],
+        language_head: nn.Module | None = None,
+        ignore_label: int = 255,
+        mean_over_ignored: bool = False,
+        window: Sequence[int] | None = None,
+        window_stride: Sequence[int] | None = None,
+        window_batch: int = 0,
+        flip: bool = False,
+        test_decoder: str = "plain",
+    ) -> None:
         """
         Args:
             backbone: detectron2 Backbone.
@@ -91,7 +96,7 @@ class EncoderDecoder(nn.Module):
         self.test_decoder = test_decoder
 
     @classmethod
-    def from_config(cls, cfg):
+    def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
         backbone = build_backbone(cfg)
         test = cfg.TEST.SEM_SEG
         language = build_language_head(cfg, backbone.output_shape()) if cfg.MODEL.LANGUAGE_HEAD.ENABLED else None
@@ -111,51 +116,57 @@ class EncoderDecoder(nn.Module):
         }
 
     @property
-    def consistency_head(self):
+    def consistency_head(self) -> nn.Module:
         """The decoder that consistency is asked of: the teacher's labels complete images, the student's sees masked ones."""
         return self.sem_seg_head if self.language_head is None else self.language_head
 
     @property
-    def test_heads(self):
+    def test_heads(self) -> list[nn.Module]:
         """The decoders whose probabilities evaluation averages."""
         plain, language = self.sem_seg_head, self.language_head
-        return {"plain": [plain], "language": [language], "mean": [plain, language]}[self.test_decoder]
+        heads = {"plain": [plain], "language": [language], "mean": [plain, language]}
+        return heads[self.test_decoder]
 
     @property
-    def device(self):
+    def device(self) -> torch.device:
+        """Where the weights are."""
         return self.pixel_mean.device
 
-    def preprocess_image(self, samples):
+    def preprocess_image(self, samples: list[dict]) -> ImageList:
         """Normalise samples' "image" (CxHxW) and pad them with zeros to one size."""
         images = [(sample["image"].to(self.device, non_blocking=True) - self.pixel_mean) / self.pixel_std for sample in samples]
         return ImageList.from_tensors(images, self.backbone.size_divisibility)
 
-    def labels(self, samples):
+    def labels(self, samples: list[dict]) -> torch.Tensor:
         """Samples' "sem_seg" (HxW) as NxHxW long, padded with the ignored label like their images."""
         labels = [sample["sem_seg"].to(self.device, non_blocking=True).long() for sample in samples]
         return ImageList.from_tensors(labels, self.backbone.size_divisibility, self.ignore_label).tensor
 
-    def observe(self, images, head=None):
+    def observe(self, images: torch.Tensor, head: nn.Module | None = None) -> Observation:
         """Pass normalised images (NxCxHxW) through the encoder and a decoder, by default the plain one, in training."""
         features = self.backbone(images)
         return Observation((head or self.sem_seg_head)(features), features)
 
-    def context_features(self, backbone, images):
+    def context_features(self, backbone: nn.Module, images: torch.Tensor) -> dict[str, torch.Tensor]:
         """{name: map} as in Observation.features, by another backbone on the same images."""
         return backbone(images)
 
-    def losses(self, observation, labels, weights=None):
+    def losses(
+        self, observation: Observation, labels: torch.Tensor, weights: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
         """{"loss_seg"}: cross-entropy of an Observation against labels NxHxW with weights NxHxW in [0, 1]."""
         return {"loss_seg": self.cross_entropy(observation.logits, labels, weights)}
 
-    def cross_entropy(self, logits, labels, weights):
+    def cross_entropy(self, logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
+        """`pixel_cross_entropy` with the network's settings."""
         return pixel_cross_entropy(logits, labels, weights, self.ignore_label, self.mean_over_ignored)
 
-    def predict(self, images, head=None):
+    def predict(self, images: torch.Tensor, head: nn.Module | None = None) -> torch.Tensor:
         """Logits NxKxHxW of whole normalised images at their own size, for the teacher and for inference."""
         return resize((head or self.sem_seg_head)(self.backbone(images)), images.shape[-2:])
 
-    def forward(self, samples):
+    def forward(self, samples: list[dict]) -> dict[str, torch.Tensor] | list[dict[str, torch.Tensor]]:
+        """`losses` in training; in evaluation {"sem_seg": KxHxW probabilities at its original size} per sample."""
         images = self.preprocess_image(samples)
         if self.training:
             return self.losses(self.observe(images.tensor), self.labels(samples))
@@ -164,7 +175,7 @@ class EncoderDecoder(nn.Module):
             for index, (sample, size) in enumerate(zip(samples, images.image_sizes, strict=True))
         ]
 
-    def scores(self, image, size, sample):
+    def scores(self, image: torch.Tensor, size: tuple[int, int], sample: dict) -> torch.Tensor:
         """Class probabilities KxHxW at the sample's original size; `size` is the image without padding.
 
         As published, windows average logits, which are resized to the original size and only there become probabilities. The
@@ -179,11 +190,11 @@ class EncoderDecoder(nn.Module):
             found += [self.probabilities(resize(each[..., : size[0], : size[1]], original)) for each in logits]
         return (found[0] if len(found) == 1 else torch.stack(found).mean(dim=0))[0]
 
-    def probabilities(self, logits):
+    def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
         """What evaluation gives for logits NxKxHxW."""
         return logits.softmax(dim=1)
 
-    def logits(self, image, head):
+    def logits(self, image: torch.Tensor, head: nn.Module) -> torch.Tensor:
         """What a decoder says of the whole image, at once or by windows, whose mean it is where they overlap."""
         if self.window is None:
             return self.predict(image, head)

@@ -1,11 +1,13 @@
 """An image classification network: encoder, bottleneck and a linear classifier."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from detectron2.config import configurable
-from detectron2.modeling import META_ARCH_REGISTRY, build_backbone
+from detectron2.config import CfgNode, configurable
+from detectron2.modeling import META_ARCH_REGISTRY, Backbone, build_backbone
 from torch import nn
 
 
@@ -29,8 +31,13 @@ class ImageClassifier(nn.Module):
     The bottleneck is what adversarial methods align (Long et al., CDAN, NeurIPS 2018).
     """
 
+    pixel_mean: torch.Tensor
+    pixel_std: torch.Tensor
+
     @configurable
-    def __init__(self, backbone, num_classes, bottleneck_dim, pixel_mean, pixel_std):
+    def __init__(
+        self, backbone: Backbone, num_classes: int, bottleneck_dim: int, pixel_mean: Sequence[float], pixel_std: Sequence[float]
+    ) -> None:
         """
         Args:
             backbone: detectron2 Backbone with one output, NxC (global average or class token).
@@ -49,7 +56,7 @@ class ImageClassifier(nn.Module):
         self.register_buffer("pixel_std", torch.tensor(pixel_std).view(-1, 1, 1), False)
 
     @classmethod
-    def from_config(cls, cfg):
+    def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
         return {
             "backbone": build_backbone(cfg),
             "num_classes": cfg.MODEL.CLASSIFIER.NUM_CLASSES,
@@ -59,29 +66,31 @@ class ImageClassifier(nn.Module):
         }
 
     @property
-    def device(self):
+    def device(self) -> torch.device:
+        """Where the weights are."""
         return self.pixel_mean.device
 
-    def preprocess_image(self, samples):
+    def preprocess_image(self, samples: list[dict]) -> torch.Tensor:
         """Normalise samples' "image" (CxHxW, all of one size): NxCxHxW."""
         images = torch.stack([sample["image"].to(self.device, non_blocking=True) for sample in samples])
         return (images - self.pixel_mean) / self.pixel_std
 
-    def labels(self, samples):
+    def labels(self, samples: list[dict]) -> torch.Tensor:
         """Samples' "label" as N long."""
         return torch.tensor([sample["label"] for sample in samples], device=self.device)
 
-    def observe(self, images):
+    def observe(self, images: torch.Tensor) -> Classification:
         """Classification of normalised images NxCxHxW."""
         (pooled,) = self.backbone(images).values()
         features = self.bottleneck(pooled)
         return Classification(self.classifier(features), features)
 
-    def predict(self, images):
+    def predict(self, images: torch.Tensor) -> torch.Tensor:
         """Logits NxK of normalised images, for the teacher and for inference."""
         return self.observe(images).logits
 
-    def forward(self, samples):
+    def forward(self, samples: list[dict]) -> dict[str, torch.Tensor] | list[dict[str, torch.Tensor]]:
+        """{"loss_cls": scalar} in training; in evaluation {"scores": K probabilities} per sample."""
         images = self.preprocess_image(samples)
         if self.training:
             return {"loss_cls": F.cross_entropy(self.predict(images).float(), self.labels(samples))}

@@ -1,14 +1,16 @@
 """RetinaNet: one stage, every anchor weighted by how far its label is trusted."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from detectron2.modeling import RetinaNet
 from detectron2.modeling.box_regression import _dense_box_regression_loss
 from detectron2.modeling.meta_arch.dense_detector import permute_to_N_HWA_K
-from detectron2.structures import Boxes
+from detectron2.structures import Boxes, ImageList, Instances
 from fvcore.nn import sigmoid_focal_loss
 
-from mic_det.adaptation import DomainFeatures
+from mic_det.adaptation import DomainFeatures, PseudoBoxes
 from mic_det.errors import UserError
 from mic_det.modeling.students.base import StudentAdapter, instances_of, labelled_instances, register_student
 
@@ -17,15 +19,15 @@ from mic_det.modeling.students.base import StudentAdapter, instances_of, labelle
 class RetinaNetAdapter(StudentAdapter):
     """Focal loss over all anchors, divided by the number of positive ones (Lin et al., Focal Loss, ICCV 2017)."""
 
-    def check(self, detector):
+    def check(self, detector: RetinaNet) -> None:
         if self.learn_masks:
             raise UserError("MODEL.MIC.PSEUDO_LABELS.MASKS needs a student with a mask branch; RetinaNet has none.")
 
-    def predict(self, detector, images):
+    def predict(self, detector: RetinaNet, images: ImageList) -> list[Instances]:
         features = self.features(detector, images)
         return detector.forward_inference(images, features, detector.head(features))
 
-    def losses(self, detector, images, labels):
+    def losses(self, detector: RetinaNet, images: ImageList, labels: list[PseudoBoxes]) -> dict[str, torch.Tensor]:
         features = self.features(detector, images)
         logits, deltas = (
             torch.cat([permute_to_N_HWA_K(level, size) for level in part], dim=1)
@@ -50,7 +52,15 @@ class RetinaNetAdapter(StudentAdapter):
             losses["loss_box_reg"] = loss / positives
         return losses
 
-    def class_loss(self, detector, logits, anchors, classes, is_object, labels):
+    def class_loss(
+        self,
+        detector: RetinaNet,
+        logits: torch.Tensor,
+        anchors: Boxes,
+        classes: torch.Tensor,
+        is_object: torch.Tensor,
+        labels: list[PseudoBoxes],
+    ) -> torch.Tensor:
         """Weighted focal loss, summed over images, anchors and classes; anchors labelled -1 are ignored."""
         targets = F.one_hot(classes.clamp(min=0), detector.num_classes + 1)[..., :-1].to(logits.dtype)
         loss = sigmoid_focal_loss(
@@ -62,20 +72,23 @@ class RetinaNetAdapter(StudentAdapter):
         return (weights * loss * (classes >= 0)).sum()
 
     @staticmethod
-    def features(detector, images):
+    def features(detector: RetinaNet, images: ImageList) -> list[torch.Tensor]:
+        """The maps NxCxHxW that the head reads, finest first."""
         features = detector.backbone(images.tensor)
         return [features[name] for name in detector.head_in_features]
 
-    def alignment_shape(self, detector):
+    def alignment_shape(self, detector: RetinaNet) -> dict[str, Any]:
         shapes = detector.backbone.output_shape()
         return {"channels": shapes[detector.head_in_features[0]].channels, "levels": len(detector.head_in_features)}
 
-    def aligned_losses(self, detector, source, target):
+    def aligned_losses(
+        self, detector: RetinaNet, source: list[dict], target: ImageList
+    ) -> tuple[dict[str, torch.Tensor], DomainFeatures, DomainFeatures]:
         images, target = self.padded_pair(detector.preprocess_image(source), target)
         features = self.features(detector, images)
         losses = detector.forward_training(images, features, detector.head(features), labelled_instances(detector, source))
         return losses, DomainFeatures(images, features), DomainFeatures(target, self.features(detector, target))
 
-    def running_state(self, detector):
+    def running_state(self, detector: RetinaNet) -> dict[str, Any]:
         """RetinaNet divides by a running count of positive anchors, which is no buffer."""
         return {"loss_normalizer": detector.loss_normalizer} if hasattr(detector, "loss_normalizer") else {}

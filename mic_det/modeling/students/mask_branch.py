@@ -2,10 +2,20 @@
 
 import torch
 import torch.nn.functional as F
-from detectron2.modeling.roi_heads import select_foreground_proposals
+from detectron2.modeling.roi_heads import StandardROIHeads, select_foreground_proposals
+from detectron2.structures import Instances
+
+from mic_det.adaptation import PseudoBoxes
+from mic_det.modeling.sample_weights import SampleWeights
 
 
-def weighted_mask_loss(heads, features, samples, labels, weights):
+def weighted_mask_loss(
+    heads: StandardROIHeads,
+    features: dict[str, torch.Tensor],
+    samples: list[Instances],
+    labels: list[PseudoBoxes],
+    weights: SampleWeights,
+) -> torch.Tensor:
     """Binary cross-entropy of the foreground samples' masks, each sample weighted like its class.
 
     Args:
