@@ -79,7 +79,7 @@ class FeatureAlignment(nn.Module):
         super().__init__()
         self.image_classifiers = image_classifiers
         self.instance_classifiers = instance_classifiers
-        self.pooler = box_pooler
+        self.pooler: ROIPooler = box_pooler  # None without regions, where nobody asks for it
         self.image_weight, self.instance_weight, self.consistency_weight = weights
         self.image_gradient = image_gradient
         self.instance_gradient = instance_gradient
@@ -98,8 +98,8 @@ class FeatureAlignment(nn.Module):
         """
         align, reference = cfg.MODEL.MIC.ALIGN, cfg.MODEL.MIC.REFERENCE
         weights = [align.IMAGE_WEIGHT, align.INSTANCE_WEIGHT, align.CONSISTENCY_WEIGHT]
-        arguments = {"image_classifiers": ImageClassifiers(channels, levels, align.IMAGE_DIM)}
-        if instance_features is None:
+        arguments: dict[str, Any] = {"image_classifiers": ImageClassifiers(channels, levels, align.IMAGE_DIM)}
+        if instance_features is None or box_pooler is None:
             weights[1:] = [0.0, 0.0]
         else:
             scales = [pooler.spatial_scale for pooler in box_pooler.level_poolers]
@@ -143,6 +143,7 @@ class FeatureAlignment(nn.Module):
 
     def instance_logits(self, domain: DomainFeatures, gradient: float) -> torch.Tensor:
         """Logits R of all regions, of the classifier of each one's level; `gradient` as in `image_logits`."""
+        assert self.instance_classifiers is not None, "a student without regions has no instance losses"
         levels = assign_boxes_to_levels(
             domain.boxes,
             self.pooler.min_level,
@@ -154,7 +155,7 @@ class FeatureAlignment(nn.Module):
 
     def image_loss(self, source: DomainFeatures, target: DomainFeatures) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean cross-entropy over the pixels of all levels, each level enlarged to the finest one, and the accuracy."""
-        total = correct = count = 0
+        total, correct, count = source.maps[0].new_zeros(3, dtype=torch.float32)
         for domain, label in ((source, SOURCE), (target, TARGET)):
             size = domain.maps[0].shape[-2:]
             logits = torch.cat(

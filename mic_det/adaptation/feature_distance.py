@@ -35,6 +35,8 @@ class FeatureDistance(nn.Module):
     resumed run measures against the same features.
     """
 
+    counts: torch.Tensor  # 256 bool: which labels count
+
     @configurable
     def __init__(
         self, backbone: nn.Module, weight: float, classes: Sequence[int], num_classes: int, min_ratio: float = 0.75

@@ -1,6 +1,7 @@
 """Adaptation of a segmentor's output: adversarial (AdaptSegNet, CVPR 2018) and by minimal entropy (ADVENT, CVPR 2019)."""
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import nn
 from torch.func import functional_call
 
 SOURCE, TARGET = 0.0, 1.0
-LOSSES = {"ls": F.mse_loss, "vanilla": F.binary_cross_entropy_with_logits}
+LOSSES: dict[str, Callable[..., torch.Tensor]] = {"ls": F.mse_loss, "vanilla": F.binary_cross_entropy_with_logits}
 
 
 def mean_entropy(logits: torch.Tensor) -> torch.Tensor:

@@ -2,12 +2,14 @@
 
 import copy
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from detectron2.config import CfgNode, configurable
 from torch import nn
 from typing_extensions import Self
+
+Pair: TypeAlias = tuple[torch.Tensor, torch.Tensor]  # the teacher's and the student's
 
 
 class EMATeacher(nn.Module):
@@ -79,11 +81,16 @@ class EMATeacher(nn.Module):
             answers: whether the teacher is asked in this iteration; no more than a function of config and iteration, so that
                 resumed and shared runs agree.
         """
-        pairs = list(zip(self.model.parameters(), (p.detach() for p in student.parameters()), strict=True))
+        pairs: list[Pair] = list(zip(self.model.parameters(), (p.detach() for p in student.parameters()), strict=True))
         averaged = [pair for pair, average in zip(pairs, self.averaged, strict=True) if average]
         copied = [pair for pair, average in zip(pairs, self.averaged, strict=True) if not average]
         if not (self.batch_statistics and answers):
             copied += zip(self.model.buffers(), student.buffers(), strict=True)
-        torch._foreach_lerp_(*map(list, zip(*averaged, strict=True)), 1 - self.alpha_at(iteration))
+        torch._foreach_lerp_(*unzipped(averaged), 1 - self.alpha_at(iteration))
         if copied:
-            torch._foreach_copy_(*map(list, zip(*copied, strict=True)))
+            torch._foreach_copy_(*unzipped(copied))
+
+
+def unzipped(pairs: list[Pair]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """The teacher's tensors and the student's."""
+    return [own for own, _ in pairs], [other for _, other in pairs]

@@ -6,7 +6,7 @@ import signal
 import threading
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from detectron2.engine import HookBase, hooks
@@ -148,7 +148,8 @@ class Interruption(HookBase):
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
     def before_train(self) -> None:
-        self.received, self.former = False, {}
+        self.received = False
+        self.former: dict[int, Any] = {}  # what took the signals before
         if threading.current_thread() is threading.main_thread():  # python takes signals nowhere else
             self.former = {number: signal.signal(number, self.note) or signal.SIG_DFL for number in self.SIGNALS}
 

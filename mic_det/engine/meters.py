@@ -14,7 +14,8 @@ class Meters:
 
     def __init__(self, device: torch.device | str) -> None:
         self.device = device
-        self.sums, self.counts = {}, {}
+        self.sums: dict[str, float | torch.Tensor] = {}
+        self.counts: dict[str, int] = {}
         self.bad_in_a_row = torch.zeros((), device=device)
         self.bad_total = torch.zeros((), device=device)
 

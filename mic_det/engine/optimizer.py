@@ -17,6 +17,7 @@ from mic_det.adaptation import ConditionalAlignment
 from mic_det.errors import UserError
 from mic_det.modeling import EncoderDecoder, ImageClassifier
 from mic_det.modeling.decode_head.language import TextEmbeddings
+from mic_det.modeling.meta_arch.adapting import AdaptingModel
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class InverseDecayLR(torch.optim.lr_scheduler.LRScheduler):
         self.gamma, self.power = gamma, power
         super().__init__(optimizer)
 
-    def get_lr(self) -> list[float]:
+    def get_lr(self) -> list[float | torch.Tensor]:
         """Rates of the parameter groups at `last_epoch`, which counts iterations."""
         return [rate * (1 + self.gamma * self.last_epoch) ** -self.power for rate in self.base_lrs]
 
@@ -55,7 +56,7 @@ class InverseDecayLR(torch.optim.lr_scheduler.LRScheduler):
 
 
 def build_optimizers(
-    cfg: CfgNode, core: nn.Module
+    cfg: CfgNode, core: AdaptingModel
 ) -> tuple[dict[str, torch.optim.Optimizer], dict[str, torch.optim.lr_scheduler.LRScheduler]]:
     """({name: optimizer}, {name: learning-rate scheduler}) of a meta-architecture, in the same order.
 
@@ -101,6 +102,7 @@ def build_optimizer(cfg: CfgNode, *modules: nn.Module) -> torch.optim.Optimizer:
     """
     solver = cfg.SOLVER
     groups = [group for module in modules for group in parameter_groups(cfg, module)]
+    optimizer: torch.optim.Optimizer
     if solver.OPTIMIZER == "SGD":
         optimizer = torch.optim.SGD(groups, lr=solver.BASE_LR, momentum=solver.MOMENTUM, nesterov=solver.NESTEROV, fused=True)
         start_momentum(optimizer)
@@ -176,13 +178,13 @@ def kind_of(param_groups: Sequence[dict[str, Any]]) -> str:
     return "SGD" if "momentum" in param_groups[0] else "AdamW"
 
 
-def gradient_norm(parameters: Iterable[nn.Parameter]) -> torch.Tensor:
+def gradient_norm(parameters: Iterable[torch.Tensor]) -> torch.Tensor:
     """L2 norm of all gradients as a 0-dim tensor; non-finite exactly when a gradient is (or overflows)."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
 
 
-def clip_gradients(parameters: Iterable[nn.Parameter], norm: torch.Tensor, limit: float) -> None:
+def clip_gradients(parameters: Iterable[torch.Tensor], norm: torch.Tensor, limit: float) -> None:
     """Scale all gradients in place so that their norm is at most `limit`."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     torch._foreach_mul_(gradients, (limit / (norm + 1e-6)).clamp(max=1.0))

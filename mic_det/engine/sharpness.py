@@ -9,6 +9,7 @@ from torch import nn
 
 from mic_det.engine.optimizer import gradient_norm
 from mic_det.errors import UserError
+from mic_det.modeling.meta_arch.adapting import AdaptingModel
 
 
 class SharpnessAware:
@@ -32,11 +33,12 @@ class SharpnessAware:
 
         They stay where they are when a gradient is not finite.
         """
-        moved = [parameter for parameter in self.parameters if parameter.grad is not None]
+        moved: list[torch.Tensor] = [parameter for parameter in self.parameters if parameter.grad is not None]
+        gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
         with torch.no_grad():
             before = [parameter.clone() for parameter in moved]
             norm = gradient_norm(moved)
-            steps = torch._foreach_mul([parameter.grad for parameter in moved], self.rho / (norm + 1e-12))
+            steps = torch._foreach_mul(gradients, self.rho / (norm + 1e-12))
             # Where gradients are not finite there is no direction: weights moved all the same would leave their mark in
             # running statistics, which outlive the step that is then skipped.
             torch._foreach_add_(moved, [torch.where(norm.isfinite(), step, 0) for step in steps])
@@ -49,7 +51,7 @@ class SharpnessAware:
                 torch._foreach_copy_(moved, before)
 
 
-def build_sharpness(cfg: CfgNode, core: nn.Module) -> SharpnessAware | None:
+def build_sharpness(cfg: CfgNode, core: AdaptingModel) -> SharpnessAware | None:
     """SharpnessAware over the student for SOLVER.SAM_RHO, or None for 0.
 
     Raises UserError for a negative distance or a model without an ascent.

@@ -155,9 +155,7 @@ def pool_to_last_pixel(pooler: ROIPooler) -> None:
 class LegacyOutputLayers(FastRCNNOutputLayers):
     """Box predictor whose detections outside the image are a strip of pixels at its border."""
 
-    def predict_boxes(
-        self, predictions: tuple[torch.Tensor, torch.Tensor], proposals: list[Instances]
-    ) -> tuple[torch.Tensor, ...]:
+    def predict_boxes(self, predictions: tuple[torch.Tensor, torch.Tensor], proposals: list[Instances]) -> list[torch.Tensor]:
         """Boxes R x 4K of every image, K the number of classes that have boxes of their own."""
         boxes = super().predict_boxes(predictions, proposals)
         return [

@@ -46,7 +46,8 @@ def slide(
     corners = window_corners(size, window, stride)
     window = [min(side, length) for side, length in zip(window, size, strict=True)]
     height, width = window[0] // output_stride, window[1] // output_stride
-    total, count = None, images.new_zeros(1, 1, size[0] // output_stride, size[1] // output_stride)
+    total: torch.Tensor | None = None
+    count = images.new_zeros(1, 1, size[0] // output_stride, size[1] // output_stride)
     step = max(batch // len(images), 1) if batch else len(corners)
     for start in range(0, len(corners), step):
         chosen = corners[start : start + step]
@@ -59,4 +60,5 @@ def slide(
             columns = slice(left // output_stride, left // output_stride + width)
             total[..., rows, columns] += output
             count[..., rows, columns] += 1
+    assert total is not None, "there is always a window"
     return total / count

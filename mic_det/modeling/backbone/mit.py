@@ -1,6 +1,6 @@
 """Mix Transformer encoders (Xie et al., SegFormer, NeurIPS 2021) on the implementation of `transformers`."""
 
-from collections.abc import Sequence
+from typing import Any
 
 import torch
 from detectron2.config import CfgNode
@@ -64,13 +64,13 @@ class MiT(Backbone):
         }
 
 
-def build_stages(channels: Sequence[int], depths: Sequence[int], drop_path: float) -> nn.ModuleList:
+def build_stages(channels: tuple[int, ...], depths: tuple[int, ...], drop_path: float) -> nn.ModuleList:
     """The four stages of a transformers SegformerModel with the original's LayerNorm epsilons."""
     try:
         # Imported here: transformers takes seconds to load, and most runs do not need it.
         from transformers import SegformerConfig, SegformerModel
 
-        stages = SegformerModel(SegformerConfig(hidden_sizes=channels, depths=depths, drop_path_rate=drop_path)).stages
+        stages: Any = SegformerModel(SegformerConfig(hidden_sizes=channels, depths=depths, drop_path_rate=drop_path)).stages
     except (ImportError, AttributeError):
         raise UserError("MiT backbones need transformers 5: pip install 'mic-det[segmentation]'.") from None
     for stage in stages:

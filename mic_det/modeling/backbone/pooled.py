@@ -1,5 +1,7 @@
 """Backbones of classification networks: one vector per image."""
 
+from typing import Any
+
 import torch
 from detectron2.config import CfgNode
 from detectron2.layers import ShapeSpec
@@ -52,6 +54,6 @@ def build_timm_pooled_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> PooledNe
     """`MODEL.TIMM.NAME` without its classifier: a ViT's class token after the last norm, a CNN's average."""
     check_normalisation(cfg)
     timm = cfg.MODEL.TIMM
-    network = create_timm(timm.NAME, timm.PRETRAINED_FILE, num_classes=0)
+    network: Any = create_timm(timm.NAME, timm.PRETRAINED_FILE, num_classes=0)
     network = freeze_batch_norm(network) if timm.FREEZE_BN else network
     return PooledNetwork(network, network.num_features)

@@ -99,7 +99,7 @@ def check_normalisation(cfg: CfgNode) -> None:
     import timm
 
     pretrained = timm.get_pretrained_cfg(cfg.MODEL.TIMM.NAME)
-    wanted = {
+    wanted: dict[str, tuple[Any, Any]] = {
         "INPUT.FORMAT": (cfg.INPUT.FORMAT, "RGB"),
         "MODEL.PIXEL_MEAN": (cfg.MODEL.PIXEL_MEAN, [round(255 * value, 3) for value in pretrained.mean]),
         "MODEL.PIXEL_STD": (cfg.MODEL.PIXEL_STD, [round(255 * value, 3) for value in pretrained.std]),
@@ -111,7 +111,7 @@ def check_normalisation(cfg: CfgNode) -> None:
 
 def agree(own: str | Sequence[float], right: str | Sequence[float]) -> bool:
     """Whether two settings are the same, numbers to a tenth of a grey level."""
-    if isinstance(right, str):
+    if isinstance(own, str) or isinstance(right, str):
         return own == right
     return len(own) == len(right) and all(abs(a - b) < 0.1 for a, b in zip(own, right, strict=True))
 
@@ -130,7 +130,7 @@ class TimmFeatures(Backbone):
             UserError: when timm is missing, does not know the model, or the model has no such pyramid.
         """
         super().__init__()
-        network = create_timm(name, pretrained_file, features_only=True)
+        network: Any = create_timm(name, pretrained_file, features_only=True)
         shapes = zip(network.feature_info.reduction(), network.feature_info.channels(), strict=True)
         info = {stride: (index, channels) for index, (stride, channels) in enumerate(shapes)}
         if any(stride not in info for stride in STRIDES):

@@ -105,9 +105,15 @@ class DecodeHead(nn.Module):
 def classifier(channels: int, num_classes: int) -> nn.Conv2d:
     """1x1 convolution with small random weights and biases 0."""
     layer = nn.Conv2d(channels, num_classes, 1)
-    nn.init.normal_(layer.weight, std=0.01)
-    nn.init.zeros_(layer.bias)
+    initialise(layer)
     return layer
+
+
+def initialise(layer: nn.Conv2d) -> None:
+    """Small random weights and biases 0."""
+    nn.init.normal_(layer.weight, std=0.01)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
 
 
 def build_head(cfg: CfgNode, input_shape: Mapping[str, ShapeSpec]) -> DecodeHead:

@@ -59,7 +59,7 @@ class DAFormerHead(DecodeHead):
         total = channels * len(self.in_channels)
         self.context = ASPP(channels, channels, norm=norm) if fusion == "sepaspp_f4" else nn.Identity()
         if fusion in ("sepaspp", "aspp"):
-            self.fuse = ASPP(total, channels, separable=fusion == "sepaspp", norm=norm)
+            self.fuse: nn.Module = ASPP(total, channels, separable=fusion == "sepaspp", norm=norm)
         elif fusion == "isa":
             self.fuse = InterlacedSelfAttention(total, channels, norm=norm)
         else:

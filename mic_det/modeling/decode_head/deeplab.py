@@ -10,7 +10,7 @@ from detectron2.modeling import SEM_SEG_HEADS_REGISTRY
 from torch import nn
 from typing_extensions import Self
 
-from .base import DecodeHead, conv_norm_act, resize, select_features
+from .base import DecodeHead, conv_norm_act, initialise, resize, select_features
 from .fusion import ASPP, separable_conv
 
 
@@ -32,12 +32,10 @@ class DeepLabV2Head(nn.Module):
         super().__init__()
         self.in_feature, shape = list(input_shape.items())[-1]
         self.stride = shape.stride
-        self.branches = nn.ModuleList(
-            nn.Conv2d(shape.channels, num_classes, 3, padding=dilation, dilation=dilation) for dilation in dilations
-        )
-        for branch in self.branches:
-            nn.init.normal_(branch.weight, std=0.01)
-            nn.init.zeros_(branch.bias)
+        branches = [nn.Conv2d(shape.channels, num_classes, 3, padding=rate, dilation=rate) for rate in dilations]
+        for branch in branches:
+            initialise(branch)
+        self.branches = nn.ModuleList(branches)
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: Mapping[str, ShapeSpec]) -> dict[str, Any]:

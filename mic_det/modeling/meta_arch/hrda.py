@@ -64,7 +64,7 @@ class HRDA(EncoderDecoder):
         self.overlap, self.fixed_attention = overlap, fixed_attention
         self.offset_below_limit = offset_below_limit
         self.attended_context_loss = attended_context_loss
-        self.stride = self.sem_seg_head.stride
+        self.stride: int = self.sem_seg_head.stride
         # A corner on this grid falls between cells of the context's map as well.
         self.divisor = fixed_divisor or round(self.stride / self.context_scale)
         if any(side % self.divisor for side in self.detail_crop):
@@ -106,6 +106,7 @@ class HRDA(EncoderDecoder):
     def attend(self, features: dict[str, torch.Tensor], logits: torch.Tensor) -> torch.Tensor:
         """Attention to details in [0, 1], at the size of the context's logits."""
         if self.scale_attention is None:
+            assert self.fixed_attention is not None, "the attention is learned or fixed"
             return torch.full_like(logits[:, :1], self.fixed_attention)
         return resize(self.scale_attention(features).sigmoid(), logits.shape[-2:])
 
@@ -129,7 +130,7 @@ class HRDA(EncoderDecoder):
         top, left = self.sample_corner(size)
         height, width = (min(side, length) for side, length in zip(self.detail_crop, size, strict=True))
         box = (slice(top, top + height), slice(left, left + width))
-        detail_logits = head(self.backbone(images[(..., *box)]))
+        detail_logits = head(self.backbone(images[..., box[0], box[1]]))
 
         inside = torch.zeros_like(attention)
         inside[(..., *scaled(box, self.context_scale / self.stride))] = 1
@@ -186,7 +187,7 @@ class HRDA(EncoderDecoder):
         return logits if self.output == "att" else super().probabilities(logits)
 
 
-def scaled(box: tuple[slice, slice], factor: float, size: Sequence[int] | None = None) -> tuple[slice, slice]:
+def scaled(box: tuple[slice, ...], factor: float, size: Sequence[int] | None = None) -> tuple[slice, ...]:
     """A box of slices in pixels on a coarser grid; `size` fixes its height and width there."""
     starts = [int(side.start * factor) for side in box]
     size = size or [int(side.stop * factor) - start for side, start in zip(box, starts, strict=True)]

@@ -31,6 +31,9 @@ class ImageClassifier(nn.Module):
     The bottleneck is what adversarial methods align (Long et al., CDAN, NeurIPS 2018).
     """
 
+    pixel_mean: torch.Tensor
+    pixel_std: torch.Tensor
+
     @configurable
     def __init__(
         self, backbone: Backbone, num_classes: int, bottleneck_dim: int, pixel_mean: Sequence[float], pixel_std: Sequence[float]

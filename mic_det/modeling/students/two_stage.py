@@ -9,9 +9,8 @@ import torch.nn.functional as F
 from detectron2.config import CfgNode
 from detectron2.modeling import GeneralizedRCNN
 from detectron2.modeling.proposal_generator import RPN
-from detectron2.modeling.roi_heads import CascadeROIHeads, FastRCNNOutputLayers, StandardROIHeads
+from detectron2.modeling.roi_heads import CascadeROIHeads, FastRCNNConvFCHead, FastRCNNOutputLayers, StandardROIHeads
 from detectron2.structures import Boxes, ImageList, Instances
-from torch import nn
 
 from mic_det.adaptation import DomainFeatures, PseudoBoxes
 from mic_det.adaptation.domain_classifiers import ScaleGradient
@@ -86,10 +85,10 @@ class TwoStageAdapter(StudentAdapter):
         self, heads: StandardROIHeads, features: dict[str, torch.Tensor], samples: list[Instances], labels: list[PseudoBoxes]
     ) -> dict[str, torch.Tensor]:
         """Losses of the box head, or of every stage of a cascade, on the RoIs sampled per image."""
-        features = [features[name] for name in heads.box_in_features]
+        maps = [features[name] for name in heads.box_in_features]
         if isinstance(heads, CascadeROIHeads):
-            return self.cascade_losses(heads, features, samples, labels)
-        pooled = heads.box_pooler(features, [sample.proposal_boxes for sample in samples])
+            return self.cascade_losses(heads, maps, samples, labels)
+        pooled = heads.box_pooler(maps, [sample.proposal_boxes for sample in samples])
         predictions = heads.box_predictor(heads.box_head(pooled))
         return self.stage_losses(heads.box_predictor, predictions, samples, labels)
 
@@ -182,9 +181,9 @@ class TwoStageAdapter(StudentAdapter):
 
 def rpn_outputs(rpn: RPN, features: dict[str, torch.Tensor]) -> tuple[list[Boxes], list[torch.Tensor], list[torch.Tensor]]:
     """Return (anchors, logits N x (H W A), deltas N x (H W A) x 4), each a list of levels."""
-    features = levels(rpn, features)
-    anchors = rpn.anchor_generator(features)
-    logits, deltas = rpn.rpn_head(features)
+    maps = levels(rpn, features)
+    anchors = rpn.anchor_generator(maps)
+    logits, deltas = rpn.rpn_head(maps)
     logits = [level.permute(0, 2, 3, 1).flatten(1) for level in logits]
     deltas = [level.unflatten(1, (-1, rpn.anchor_generator.box_dim)).permute(0, 3, 4, 1, 2).flatten(1, 3) for level in deltas]
     return anchors, logits, deltas
@@ -195,7 +194,7 @@ def levels(rpn: RPN, features: dict[str, torch.Tensor]) -> list[torch.Tensor]:
     return [features[name] for name in rpn.in_features]
 
 
-def first_box_head(heads: StandardROIHeads) -> nn.Module:
+def first_box_head(heads: StandardROIHeads) -> FastRCNNConvFCHead:
     """The box head; of a cascade, the first stage's."""
     return heads.box_head[0] if isinstance(heads, CascadeROIHeads) else heads.box_head
 
