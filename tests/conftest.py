@@ -72,7 +72,7 @@ def tiny(default, fixed, folder):
 
     def build(*overrides, name=default):
         options = [*fixed, "OUTPUT_DIR", str(folder / "run"), *overrides]
-        return mic_det.load_config(REPOSITORY / f"configs/{name}.yaml", options)
+        return mic_det.load_config(name, options)
 
     return build
 

@@ -11,7 +11,7 @@ import argparse
 import logging
 
 from mic_det.errors import UserError
-from mic_det.experiments.study import REPORTS, REPOSITORY, SUFFIXES, is_prepared, methods_of, results_of, run_study
+from mic_det.experiments.study import METHODS, REPORTS, is_prepared, methods_of, results_of, run_study
 from mic_det.reporting.report import read_lines
 from mic_det.tooling import run_tool
 
@@ -19,7 +19,7 @@ from mic_det.tooling import run_tool
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--benchmark", default="toycity", help=f"stem of the configs: {', '.join(REPORTS)}, or all of these")
-    parser.add_argument("--methods", nargs="+", choices=tuple(SUFFIXES), help="default: all that have a config")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, help="default: all that have a config")
     parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1, 2))
     parser.add_argument("--output", help="folder of the runs (default output/study/BENCHMARK); finished runs are not repeated")
     parser.add_argument("--report", help="Markdown file to write (default: the benchmark's in benchmarks/)")
@@ -34,7 +34,7 @@ def main():
         raise UserError(f"--report is needed for '{args.benchmark}', which is none of {', '.join(REPORTS)}.")
     for benchmark in [stem for stem in REPORTS if is_prepared(stem)] if args.benchmark == "all" else [args.benchmark]:
         methods, output = args.methods or methods_of(benchmark), args.output or f"output/study/{benchmark}"
-        report = args.report or REPOSITORY / "benchmarks" / REPORTS[benchmark]
+        report = args.report or REPORTS[benchmark]
         if args.add and not results_of(report).is_file():
             raise UserError(f"--add: there is no {results_of(report)} to add to; without --add everything is trained.")
         known = read_lines(results_of(report)) if args.add else ()
