@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 
-def machine():
+def machine() -> str:
     """The conditions every reported number carries: GPU or processor, versions of Python and torch, the day."""
     processor = platform.processor() or platform.machine()
     if Path("/proc/cpuinfo").exists():

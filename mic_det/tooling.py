@@ -1,24 +1,36 @@
-"""What every command-line tool shares."""
+"""What every command shares: how it ends."""
 
 import errno
 import os
 import sys
+from collections.abc import Callable
+from typing import NoReturn
 
 from mic_det.errors import UserError
 
 # What a machine says when it takes no more: a full disk, a full quota, no permission, a read-only disk.
 REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+STOPPED = 130  # 128 + SIGINT, as shells have it
 
 
-def run_tool(main):
-    """Call `main`, exit with what it returns, and show a UserError or what the disk refuses as one sentence, not a traceback."""
+def run_tool(main: Callable[[], int | None]) -> NoReturn:
+    """Call `main` and end the process.
+
+    The exit status is what `main` returns (None is 0); 1, with one sentence and no traceback, after a UserError or what the
+    disk refuses; 130 after Ctrl-C.
+    """
     try:
         sys.exit(main())
     except UserError as error:
         sys.exit(f"error: {error}")
+    except BrokenPipeError:
+        # The reader, such as `head`, has gone; Python would complain about it once more when it flushes at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except OSError as error:
         if error.errno not in REFUSALS:
             raise
         sys.exit(f"error: {error.filename or 'a file'}: {os.strerror(error.errno)}.")
     except KeyboardInterrupt:
-        sys.exit("stopped")
+        sys.stderr.write("stopped\n")
+        sys.exit(STOPPED)

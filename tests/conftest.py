@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import mic_det
+import mic_det.registration
 from mic_det.toycity.crops import write_crops
 from mic_det.toycity.dataset import make_toycity, make_toycity_segmentation
 

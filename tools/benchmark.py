@@ -11,11 +11,8 @@ import argparse
 import json
 from pathlib import Path
 
-from tabulate import tabulate
-
+from mic_det.cli.benchmark import measured, show
 from mic_det.engine.setup import open_config
-from mic_det.experiments.benchmark import run_benchmark
-from mic_det.machine import machine
 from mic_det.outputs import refuse_overwrite, refuse_unwritable, write_text
 from mic_det.tooling import run_tool
 
@@ -40,22 +37,10 @@ def main():
     if args.json:
         refuse_overwrite([args.config_file, cfg.MODEL.WEIGHTS], [args.json], "--json")
         refuse_unwritable(Path(args.json).parent, "--json")
-    if args.image_size:
-        cfg.INPUT.MIN_SIZE_TRAIN, cfg.INPUT.MAX_SIZE_TRAIN = (min(args.image_size),), max(args.image_size)
-    result = run_benchmark(cfg, args.steps)
-    rows = [["step", result["step"]], ["floor", result["floor"]], *result["parts"].items()]
-    print(
-        tabulate(
-            [[name, 1000 * value, 100 * value / result["step"]] for name, value in rows],
-            headers=["", "ms", "% of step"],
-            floatfmt=".1f",
-        )
-    )
-    print(f"ratio {result['ratio']:.3f}; {result['images_per_second']:.2f} images/s; {machine()}")
-    print("last step: " + ", ".join(f"{name} {value:.3g}" for name, value in result["diagnostics"].items()))
+    result = measured(cfg, args.config_file, args.image_size, args.steps, args.overrides)
+    show(result)
     if args.json:
-        content = {**result, "machine": machine(), "config": args.config_file, "overrides": args.overrides}
-        write_text(args.json, json.dumps(content, indent=1) + "\n")
+        write_text(args.json, json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

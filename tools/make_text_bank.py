@@ -10,13 +10,9 @@ python tools/make_text_bank.py --classes road car "traffic light" --weights FOLD
 import argparse
 from pathlib import Path
 
-from mic_det.data.camvid import SEMANTIC_CLASSES
-from mic_det.data.label_ids import CLASSES
-from mic_det.language.text_encoder import ALIASES, TEMPLATE, make_bank
-from mic_det.outputs import refuse_overwrite, refuse_unwritable
+from mic_det.cli.text_bank import command
+from mic_det.language.text_encoder import ALIASES, TEMPLATE
 from mic_det.tooling import run_tool
-
-CLASS_LISTS = {"cityscapes": CLASSES, "camvid": SEMANTIC_CLASSES}
 
 
 def alias(text):
@@ -34,7 +30,7 @@ def template(text):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--classes", required=True, nargs="+", help=f"names in the labels' order, or {' or '.join(CLASS_LISTS)}")
+    parser.add_argument("--classes", required=True, nargs="+", help="names in the labels' order, or cityscapes or camvid")
     parser.add_argument(
         "--weights", required=True, help="open_clip checkpoint, or folder of transformers or sentence-transformers"
     )
@@ -46,15 +42,7 @@ def main():
     words = ", ".join(f"{name}={word}" for name, word in ALIASES.items())
     parser.add_argument("--alias", type=alias, nargs="+", default=[], metavar="CLASS=WORD", help=f"beside {words}")
     parser.add_argument("--output", required=True, type=Path)
-    args = parser.parse_args()
-    classes = CLASS_LISTS.get(args.classes[0], args.classes) if len(args.classes) == 1 else args.classes
-    refuse_overwrite(Path(args.weights).rglob("*") if Path(args.weights).is_dir() else [args.weights], [args.output])
-    refuse_unwritable(args.output.parent)
-    bank = make_bank(classes, args.weights, args.model, args.tag, args.template, {**ALIASES, **dict(args.alias)})
-    bank.save(args.output)
-    for name, prompts in zip(bank.classes, bank.prompts, strict=True):
-        print(f"{name}: {'; '.join(prompts)}")
-    print(f"Wrote {args.output}: {bank}.")
+    return command.callback(**vars(parser.parse_args()))
 
 
 if __name__ == "__main__":

@@ -11,30 +11,20 @@ Classification writes predictions.csv with the five best classes of every image.
 
 import argparse
 
-from mic_det.engine.run import load_model
-from mic_det.engine.setup import open_config
-from mic_det.tasks import task_of
+from mic_det.cli.predict import command
 from mic_det.tooling import run_tool
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config-file", required=True)
-    parser.add_argument("--input", required=True, help="image, folder or video")
+    parser.add_argument("--config-file", dest="config", required=True)
+    parser.add_argument("--input", dest="source", required=True, help="image, folder or video")
     parser.add_argument("--output", required=True, help="folder to write")
     parser.add_argument("--min-score", type=float, default=0.5, help="least score that is drawn; the JSON holds all")
     parser.add_argument("--hrda-out", choices=("lr", "hr", "att"), help="HRDA: context or details alone, or the attention")
     parser.add_argument("--flat", action="store_true", help="segmentation: write all images of a kind to one folder")
     parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="config overrides")
-    args = parser.parse_intermixed_args()
-    hrda = ("MODEL.HRDA.OUTPUT", args.hrda_out) if args.hrda_out else ()
-    cfg = open_config(args.config_file, (*args.overrides, *hrda))
-    model = load_model(cfg, cfg.MODEL.WEIGHTS)
-    count, unreadable = task_of(cfg).predict(cfg, model, args.input, args.output, args.min_score, args.flat)
-    for name in unreadable:
-        print(f"unreadable: {name}")
-    print(f"{count} images written to {args.output}")
-    return 1 if unreadable else 0
+    return command.callback(weights=None, as_json=False, **vars(parser.parse_intermixed_args()))
 
 
 if __name__ == "__main__":

@@ -8,11 +8,8 @@ python tools/study.py --benchmark all --jobs 2                  # every benchmar
 """
 
 import argparse
-import logging
-
-from mic_det.errors import UserError
-from mic_det.experiments.study import METHODS, REPORTS, is_prepared, methods_of, results_of, run_study
-from mic_det.reporting.report import read_lines
+from mic_det.cli.study import command
+from mic_det.experiments.study import METHODS, REPORTS
 from mic_det.tooling import run_tool
 
 
@@ -26,19 +23,7 @@ def main():
     parser.add_argument("--add", action="store_true", help="keep the runs in the .jsonl beside the report; train what it lacks")
     parser.add_argument("--jobs", type=int, default=1, help="seeds trained at the same time")
     parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="config overrides")
-    args = parser.parse_intermixed_args()
-    logging.basicConfig(format="%(message)s")
-    if args.benchmark == "all" and (args.methods or args.output or args.report):
-        raise UserError("--benchmark all runs all methods and has its own folders and reports.")
-    if args.benchmark not in (*REPORTS, "all") and not args.report:
-        raise UserError(f"--report is needed for '{args.benchmark}', which is none of {', '.join(REPORTS)}.")
-    for benchmark in [stem for stem in REPORTS if is_prepared(stem)] if args.benchmark == "all" else [args.benchmark]:
-        methods, output = args.methods or methods_of(benchmark), args.output or f"output/study/{benchmark}"
-        report = args.report or REPORTS[benchmark]
-        if args.add and not results_of(report).is_file():
-            raise UserError(f"--add: there is no {results_of(report)} to add to; without --add everything is trained.")
-        known = read_lines(results_of(report)) if args.add else ()
-        print(run_study(benchmark, methods, output, args.seeds, report, args.overrides, args.jobs, known))
+    return command.callback(**vars(parser.parse_intermixed_args()))
 
 
 if __name__ == "__main__":

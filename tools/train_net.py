@@ -9,14 +9,13 @@ torchrun --nproc-per-node 4 tools/train_net.py --config-file configs/cs2foggy.ya
 
 import argparse
 
-from mic_det.engine.launch import launch
-from mic_det.engine.run import train_or_evaluate
+from mic_det.cli.train import command
 from mic_det.tooling import run_tool
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config-file", required=True)
+    parser.add_argument("--config-file", dest="config", required=True)
     parser.add_argument("--resume", action="store_true", help="continue from OUTPUT_DIR's last checkpoint")
     parser.add_argument("--eval-only", action="store_true", help="evaluate MODEL.WEIGHTS, or with --resume the last checkpoint")
     parser.add_argument("--download", action="store_true", help="allow MODEL.WEIGHTS to be fetched from its public source")
@@ -25,9 +24,7 @@ def main():
     parser.add_argument("--machine-rank", type=int, default=0)
     parser.add_argument("--dist-url", default="auto", help="tcp://HOST:PORT of the first machine when there are several")
     parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="config overrides")
-    args = parser.parse_intermixed_args()
-    run = (args.config_file, tuple(args.overrides), args.resume, args.eval_only, args.download)
-    launch(train_or_evaluate, args.num_gpus, args.num_machines, args.machine_rank, args.dist_url, run)
+    return command.callback(weights=None, **vars(parser.parse_intermixed_args()))
 
 
 if __name__ == "__main__":

@@ -1,3 +1,5 @@
+from mic_det import registration
+
 from .trainer import AdaptationTrainer
 
-__all__ = ["AdaptationTrainer"]
+__all__ = ["AdaptationTrainer", "registration"]

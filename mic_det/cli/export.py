@@ -1,0 +1,92 @@
+"""`mic-det export`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mic_det.cli.common import (
+    TRAILING,
+    config_beside,
+    config_option,
+    overrides_argument,
+    weights_option,
+    with_weights,
+)
+from mic_det.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from detectron2.config import CfgNode
+
+FORMATS = ("onnx", "torchscript")
+NOISE = (512, 1024, 3)
+EXAMPLES = """\b
+Examples:
+  mic-det export --weights output/toycity/model_final.pth --output model.onnx
+  mic-det export --weights output/toycity/model_final.pth --format torchscript --output model.ts --image street.jpg
+"""
+
+
+@click.command("export", epilog=EXAMPLES, context_settings=TRAILING)
+@config_option(required=False, words="Config file or name; default: the config.yaml beside the weights.")
+@weights_option()
+@click.option("--output", required=True, metavar="FILE", help="File to write; FILE.json beside it describes inputs and classes.")
+@click.option("--format", "kind", type=click.Choice(FORMATS), default="onnx", show_default=True)
+@click.option("--model", type=click.Choice(("teacher", "student")), help="Default: MODEL.MIC.INFERENCE.")
+@click.option("--image", metavar="FILE", help="Image to trace and check with (default: noise); all but detectors take no other size.")
+@overrides_argument()
+def command(
+    config: str | None,
+    weights: str | None,
+    output: str,
+    kind: str,
+    model: str | None,
+    image: str | None,
+    overrides: tuple[str, ...],
+) -> None:
+    """Write the teacher or student as ONNX or TorchScript, and check that the file repeats what it says."""
+    from mic_det.checkpoint.export import export
+    from mic_det.config import num_classes
+    from mic_det.data.catalog import class_names
+    from mic_det.engine.run import load_model
+    from mic_det.engine.setup import open_config
+    from mic_det.outputs import refuse_overwrite, refuse_unwritable
+    from mic_det.tasks import task_of
+
+    config = config or config_beside(weights)
+    cfg = open_config(config, [*with_weights(weights, overrides), "MODEL.DEVICE", "cpu"])
+    refuse_overwrite([name for name in (config, image, cfg.MODEL.WEIGHTS) if name], [output, f"{output}.json"])
+    refuse_unwritable(Path(output).parent)
+    task, name, example = task_of(cfg), model or cfg.MODEL.MIC.INFERENCE, example_image(cfg, image)
+    answers = task.answers(cfg)
+    metadata = {
+        "classes": class_names(cfg.DATASETS.TRAIN[0], num_classes(cfg)),
+        "channel_order": cfg.INPUT.FORMAT,
+        **task.input_sizes(cfg),
+        "input": [3, None, None] if answers.any_size else list(example.shape),
+        "model": name,
+    }
+    network = load_model(cfg, cfg.MODEL.WEIGHTS).network(name)
+    difference = export(network, answers, output, kind, example, metadata)
+    click.echo(f"Wrote {output}; its {', '.join(answers.names)} differ from the {name}'s by at most {difference:.2g}.")
+
+
+def example_image(cfg: "CfgNode", path: str | None) -> "np.ndarray":
+    """The image, or noise, as the network takes it: 3xHxW uint8.
+
+    Raises:
+        UserError: when the image cannot be read.
+    """
+    import numpy as np
+
+    from mic_det.data.images import named, read_image
+    from mic_det.data.stream import READ_ERRORS
+    from mic_det.tasks import task_of
+
+    if path is None:
+        return task_of(cfg).network_input(cfg, np.random.default_rng(0).integers(0, 256, NOISE, dtype=np.uint8))
+    try:
+        return task_of(cfg).network_input(cfg, read_image(path, cfg.INPUT.FORMAT, cfg.INPUT.RANGE))
+    except READ_ERRORS as error:
+        raise UserError(f"--image {named(path, error)}.") from None
