@@ -8,6 +8,7 @@ python tools/study.py --benchmark all --jobs 2                  # every benchmar
 """
 
 import argparse
+
 from mic_det.cli.study import command
 from mic_det.experiments.study import METHODS, REPORTS
 from mic_det.tooling import run_tool
