@@ -53,7 +53,7 @@ class StepParts:
         with self.trainer.autocast():
             losses = function()
         if isinstance(losses, dict) and losses:
-            sum(losses.values()).backward()
+            torch.autograd.backward(tuple(losses.values()))
 
 
 def run_benchmark(cfg: CfgNode, steps: int = 20, warmup: int = 5) -> dict[str, Any]:

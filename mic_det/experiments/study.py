@@ -192,7 +192,7 @@ def run_study(
     stem: str,
     methods: Sequence[str],
     output: str | Path,
-    seeds: Iterable[int],
+    seeds: Sequence[int],
     report: str | Path,
     overrides: Sequence[Any] = (),
     jobs: int = 1,

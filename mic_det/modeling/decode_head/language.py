@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 class TextEmbeddings(nn.Module):
     """A text bank, projected to the width of the image's features: only the projection learns."""
 
+    bank: Tensor
+
     def __init__(self, bank: Tensor, width: int) -> None:
         """
         Args:
