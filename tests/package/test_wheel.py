@@ -33,16 +33,22 @@ def wheel(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def installed(wheel, tmp_path_factory):
-    """mic_det(*words, **environment) runs the installed command in an empty folder; its dependencies are this environment's."""
+def site(wheel, tmp_path_factory):
+    """A folder with the wheel installed; its dependencies are this environment's."""
     folder = tmp_path_factory.mktemp("installed")
     pip = (sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--no-compile")
     run(*pip, "--target", folder, wheel, cwd=folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def installed(site, tmp_path_factory):
+    """mic_det(*words, **environment) runs the installed command in an empty folder."""
     elsewhere = tmp_path_factory.mktemp("elsewhere")
 
     def mic_det(*words, **environment):
         limits = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-        return run(folder / "bin/mic-det", *words, cwd=elsewhere, PYTHONPATH=str(folder), **limits, **environment)
+        return run(site / "bin/mic-det", *words, cwd=elsewhere, PYTHONPATH=str(site), **limits, **environment)
 
     return mic_det
 
@@ -68,6 +74,12 @@ def test_the_library_is_the_wheel_s_own(installed):
 def test_the_doctor_is_content(installed):
     found = json.loads(installed("doctor", "--json").stdout)
     assert found["well"] and str(REPOSITORY / "mic_det") not in json.dumps(found)
+
+
+def test_the_licence_for_detectron2_is_at_hand(site, tmp_path):
+    code = "from mic_det.installation import detectron2; print(detectron2.__file__); print(detectron2.license_text().decode())"
+    lines = run(sys.executable, "-c", code, cwd=tmp_path, PYTHONPATH=str(site)).stdout.splitlines()
+    assert lines[0].startswith(str(site)) and "Apache License" in "".join(lines[1:5])
 
 
 def test_the_demo_s_first_iterations(installed, datasets, tmp_path):
