@@ -5,7 +5,6 @@ from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 VERSION = re.search(r'^__version__ = "(.+?)"', (HERE / "mic_det/__init__.py").read_text(), re.M).group(1)
-URL = "https://github.com/h-seed/mic-det"
 # configs/ of the checkout becomes the package's: each of its folders is one in the wheel.
 CONFIGS = {
     ".".join(("mic_det", *folder.relative_to(HERE).parts)): str(folder.relative_to(HERE))
@@ -35,6 +34,10 @@ setup(
     description="Unsupervised domain adaptation for detectron2 with Masked Image Consistency",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
+    project_urls={
+        "Paper": "https://arxiv.org/abs/2212.01322",
+        "detectron2": "https://github.com/facebookresearch/detectron2",
+    },
     license="Apache-2.0",
     license_files=["LICENSE"],
     packages=[*find_packages(include=["mic_det", "mic_det.*"]), *CONFIGS],

@@ -85,6 +85,14 @@ def find(name: str | Path, start: str | Path = ".", what: str = "Config file") -
     raise UserError(f"{what} {path} does not exist, and no config of the library has that name.{hint}")
 
 
+def asset(name: str | Path) -> Path:
+    """A file that a config names, such as a text bank: one of the library where it begins with `configs/` and is not there."""
+    path, within = Path(name), inside(Path(name))
+    if not os.path.isfile(path) and path.parts[:1] == ("configs",) and within is not None and (folder() / within).is_file():
+        return folder() / within
+    return path
+
+
 def in_library(name: Path) -> Path | None:
     """The library's file of a name that is not one in the current folder; None where it names nothing in the library."""
     within = inside(name)

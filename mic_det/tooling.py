@@ -3,6 +3,7 @@
 import errno
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -12,13 +13,22 @@ from mic_det.errors import UserError
 REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 STOPPED = 130  # 128 + SIGINT, as shells have it
 
+# (pattern of the message's start, category, pattern of the module that is blamed) of what libraries say about themselves, and a
+# user can do nothing about.
+NOISE: tuple[tuple[str, type[Warning], str], ...] = (
+    (r"pkg_resources is deprecated", UserWarning, r"detectron2\.model_zoo"),
+    (r"torch\.meshgrid", UserWarning, r"torch\.functional"),
+    (r"`torch\.jit\.script` is deprecated", FutureWarning, r"torch\.jit\._script"),
+)
+
 
 def run_tool(main: Callable[[], int | None]) -> NoReturn:
-    """Call `main` and end the process.
+    """Call `main` without the noise of libraries, and end the process.
 
     The exit status is what `main` returns (None is 0); 1, with one sentence and no traceback, after a UserError or what the
     disk refuses; 130 after Ctrl-C.
     """
+    silence_third_parties()
     try:
         sys.exit(main())
     except UserError as error:
@@ -34,3 +44,9 @@ def run_tool(main: Callable[[], int | None]) -> NoReturn:
     except KeyboardInterrupt:
         sys.stderr.write("stopped\n")
         sys.exit(STOPPED)
+
+
+def silence_third_parties() -> None:
+    """Hide the warnings in NOISE, each by message, category and module; never one of mic-det's."""
+    for message, category, module in NOISE:
+        warnings.filterwarnings("ignore", message, category, module)

@@ -20,6 +20,16 @@ SHARED_CAMVID = REPOSITORY.parent / "shared/data/camvid"
 
 torch.set_num_threads(1)
 
+SLOW = tuple((REPOSITORY / "tests/slow.txt").read_text().split())
+
+
+def pytest_collection_modifyitems(items):
+    """Mark as `slow` what a line of slow.txt is the beginning of: a folder, a file, a test, or one of its parameters."""
+    for item in items:
+        if item.nodeid.startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
+
+
 # A detector small enough for a training step in a fraction of a second; 4 classes' worth of everything is kept.
 TINY = [
     *("MODEL.DEVICE", "cpu", "SEED", 3, "DATALOADER.NUM_WORKERS", 0),
@@ -73,7 +83,7 @@ def tiny(default, fixed, folder):
 
     def build(*overrides, name=default):
         options = [*fixed, "OUTPUT_DIR", str(folder / "run"), *overrides]
-        return mic_det.load_config(REPOSITORY / f"configs/{name}.yaml", options)
+        return mic_det.load_config(name, options)
 
     return build
 

@@ -6,12 +6,13 @@ from detectron2.config import get_cfg
 from detectron2.data import DatasetCatalog
 
 import mic_det
+from mic_det import library
 from mic_det.config import add_mic_config, known_keys, value_of
 from mic_det.engine.checks import check_config
 from mic_det.errors import UserError
 from tests.conftest import REPOSITORY
 
-CONFIGS = sorted((REPOSITORY / "configs").glob("*.yaml"))
+CONFIGS = [library.find(name) for name in library.names()]
 SEGMENTATION = [path for path in CONFIGS if "_seg_" in path.stem]
 CLASSIFICATION = [path for path in CONFIGS if "_cls_" in path.stem]
 DETECTION = [path for path in CONFIGS if path not in (*SEGMENTATION, *CLASSIFICATION)]
@@ -96,32 +97,32 @@ PUBLISHED = {
 def test_segmentations_reference_configs_turn_on_what_the_published_runs_had():
     assert {path.stem.removesuffix("_reference") for path in SEGMENTATION if path.stem.endswith("_reference")} == set(PUBLISHED)
     for stem, switches in PUBLISHED.items():
-        cfg = mic_det.load_config(REPOSITORY / f"configs/{stem}_reference.yaml")
+        cfg = mic_det.load_config(f"{stem}_reference")
         assert {name for name, value in cfg.MODEL.MIC.REFERENCE.items() if value} == switches | {"MEAN_OVER_IGNORED"}, stem
-        method = REPOSITORY / f"configs/{stem}{'_mic_hrda' if stem.endswith('_seg') else ''}.yaml"
+        method = f"{stem}{'_mic_hrda' if stem.endswith('_seg') else ''}"
         compare(cfg, mic_det.load_config(method), {"MODEL.MIC.REFERENCE"})
 
 
 def test_daformers_margins_are_rows_only():
     for method in ("daformer", "mic_daformer", "daformer_reference", "mic_daformer_reference"):
         for source in ("gta", "synthia"):
-            cfg = mic_det.load_config(REPOSITORY / f"configs/{source}2cs_seg_{method}.yaml")
+            cfg = mic_det.load_config(f"{source}2cs_seg_{method}")
             assert cfg.INPUT.SEM_SEG.TARGET_MARGINS == (30, 240, 0, 0)
     for method in ("dacs", "mic_dacs", "mic_advseg", "mic_minent"):
-        assert not any(mic_det.load_config(REPOSITORY / f"configs/gta2cs_seg_{method}.yaml").INPUT.SEM_SEG.TARGET_MARGINS)
+        assert not any(mic_det.load_config(f"gta2cs_seg_{method}").INPUT.SEM_SEG.TARGET_MARGINS)
 
 
 def test_lcmsm_has_the_released_values():
     for source, ratio, block, share in (("gta", 0.5, 32, 0.75), ("synthia", 0.7, 64, 0.7)):
-        cfg = mic_det.load_config(REPOSITORY / f"configs/{source}2cs_seg_lcmsm.yaml")
+        cfg = mic_det.load_config(f"{source}2cs_seg_lcmsm")
         mic = cfg.MODEL.MIC
         assert (ratio, block, share) == (mic.MASK.RATIO, mic.MASK.BLOCK_SIZE, mic.FEATURE_DISTANCE.MIN_RATIO)
         assert (cfg.SOLVER.MAX_ITER, cfg.MODEL.SEM_SEG_HEAD.CONVS_DIM, cfg.SOLVER.POLY_LR_POWER) == (60000, 512, 1.0)
         assert cfg.TEST.SEM_SEG.WINDOW == (512, 512) and cfg.TEST.SEM_SEG.WINDOW_STRIDE == (256, 256)
         assert not any(cfg.INPUT.SEM_SEG.TARGET_MARGINS) and cfg.MODEL.LANGUAGE_HEAD.TEMPERATURE == 0.07
-        baseline = mic_det.load_config(REPOSITORY / f"configs/{source}2cs_seg_lcmsm_baseline.yaml")
+        baseline = mic_det.load_config(f"{source}2cs_seg_lcmsm_baseline")
         compare(cfg, baseline, {"MODEL.LANGUAGE_HEAD.ENABLED", "MODEL.MIC.LOSS_WEIGHT"})
-        compare(cfg, mic_det.load_config(REPOSITORY / f"configs/{source}2cs_seg_lcmsm_no_text.yaml"), {"MODEL.LANGUAGE_HEAD"})
+        compare(cfg, mic_det.load_config(f"{source}2cs_seg_lcmsm_no_text"), {"MODEL.LANGUAGE_HEAD"})
 
 
 def test_mic_on_sdat_has_the_published_values():
@@ -130,7 +131,7 @@ def test_mic_on_sdat_has_the_published_values():
         ("visda_cls_r101_mic", 30000, 3.0, "none", 32),
         ("officehome_Pr2Ar_cls_mic", 30000, 2.0, "teacher_score", 24),
     ):
-        cfg = mic_det.load_config(REPOSITORY / f"configs/{name}.yaml")
+        cfg = mic_det.load_config(name)
         mic, solver = cfg.MODEL.MIC, cfg.SOLVER
         assert (iterations, temperature, weight) == (solver.MAX_ITER, mic.MCC.TEMPERATURE, mic.PSEUDO_LABELS.WEIGHT)
         assert (batch, batch, 0.02) == (solver.IMS_PER_BATCH, solver.TARGET_IMS_PER_BATCH, solver.SAM_RHO)
@@ -140,7 +141,7 @@ def test_mic_on_sdat_has_the_published_values():
 
 
 def test_mic_on_hrda_has_the_published_values():
-    cfg = mic_det.load_config(REPOSITORY / "configs/gta2cs_seg_mic_hrda.yaml")
+    cfg = mic_det.load_config("gta2cs_seg_mic_hrda")
     mic, semantic = cfg.MODEL.MIC, cfg.INPUT.SEM_SEG
     assert (mic.MASK.BLOCK_SIZE, mic.MASK.RATIO, mic.TEACHER.ALPHA, mic.TEACHER.RAMP) == (64, 0.7, 0.999, True)
     assert (mic.PSEUDO_LABELS.THRESHOLD, mic.FEATURE_DISTANCE.WEIGHT, mic.FEATURE_DISTANCE.MIN_RATIO) == (0.968, 0.005, 0.75)
@@ -161,9 +162,9 @@ def test_mic_on_hrda_has_the_published_values():
         40000,
         1500,
     )
-    half = mic_det.load_config(REPOSITORY / "configs/gta2cs_seg_mic_daformer.yaml")
+    half = mic_det.load_config("gta2cs_seg_mic_daformer")
     assert half.MODEL.MIC.MASK.BLOCK_SIZE == 32 and half.DATASETS.RARE_CLASSES.MIN_CROP_RATIO == 0.5
-    night = mic_det.load_config(REPOSITORY / "configs/cs2darkzurich_seg_mic_hrda.yaml")
+    night = mic_det.load_config("cs2darkzurich_seg_mic_hrda")
     assert (night.MODEL.MIC.MASK.IMAGES, night.MODEL.MIC.MASK.AUGMENT) == ("halves", False)
     assert not any(night.INPUT.SEM_SEG.TARGET_MARGINS)
 
@@ -173,22 +174,22 @@ TRANSFERS = sorted(path.stem.removesuffix("_source_only") for path in DETECTION 
 
 @pytest.mark.parametrize("stem", TRANSFERS)
 def test_methods_of_a_transfer_differ_only_where_they_must(stem):
-    base = mic_det.load_config(REPOSITORY / f"configs/{stem}_mic.yaml")
+    base = mic_det.load_config(f"{stem}_mic")
     for method, allowed in {
         "source_only": {"DATASETS.TARGET", "MODEL.MIC.MASK", "MODEL.MIC.TEACHER", "MODEL.MIC.PSEUDO_LABELS"},
         "oracle": {"DATASETS.TARGET", "DATASETS.TRAIN", "MODEL.MIC.MASK", "MODEL.MIC.TEACHER", "MODEL.MIC.PSEUDO_LABELS"},
         "mean_teacher": {"MODEL.MIC.MASK.RATIO"},
         "sada": {"MODEL.MIC.LOSS_WEIGHT", "MODEL.MIC.ALIGN"},
     }.items():
-        path = REPOSITORY / f"configs/{stem}_{method}.yaml"
-        if path.exists() or method in ("source_only", "oracle"):
-            compare(base, mic_det.load_config(path), allowed | ({"DATASETS.TEST"} if stem == "voc2clipart" else set()))
-    compare(base, mic_det.load_config(REPOSITORY / f"configs/{stem}.yaml"), {"MODEL.MIC.ALIGN"})
+        name = f"{stem}_{method}"
+        if name in library.names():
+            compare(base, mic_det.load_config(name), allowed | ({"DATASETS.TEST"} if stem == "voc2clipart" else set()))
+    compare(base, mic_det.load_config(stem), {"MODEL.MIC.ALIGN"})
 
 
 def test_every_transfer_names_datasets_that_are_registered_with_as_many_classes():
     for stem in TRANSFERS:
-        cfg = mic_det.load_config(REPOSITORY / f"configs/{stem}.yaml")
+        cfg = mic_det.load_config(stem)
         for name in (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TARGET, *cfg.DATASETS.TEST):
             assert name in DatasetCatalog.list(), name
     assert len(TRANSFERS) == 10

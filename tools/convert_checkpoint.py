@@ -24,7 +24,8 @@ def main():
     which.add_argument("--student", action="store_const", const="student", dest="model", help="write the student alone")
     parser.add_argument("--published", action="store_true", help="write the published code's layout")
     parser.add_argument("--teacher-file", help="take the teacher from this second file")
-    parser.add_argument("--config-file", dest="config", help="check the result against this model; with --teacher or --student also write a "
+    parser.add_argument("--config-file", dest="config",
+                        help="check the result against this model; with --teacher or --student also write a "
                         "config for detectron2's own tools, for a published detector one with its box arithmetic")  # fmt: skip
     parser.add_argument("--allow-unmatched", action="store_true", help="go on when entries have no counterpart")
     parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="config overrides")

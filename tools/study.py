@@ -10,14 +10,14 @@ python tools/study.py --benchmark all --jobs 2                  # every benchmar
 import argparse
 
 from mic_det.cli.study import command
-from mic_det.experiments.study import REPORTS, SUFFIXES
+from mic_det.experiments.study import METHODS, REPORTS
 from mic_det.tooling import run_tool
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--benchmark", default="toycity", help=f"stem of the configs: {', '.join(REPORTS)}, or all of these")
-    parser.add_argument("--methods", nargs="+", choices=tuple(SUFFIXES), help="default: all that have a config")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, help="default: all that have a config")
     parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1, 2))
     parser.add_argument("--output", help="folder of the runs (default output/study/BENCHMARK); finished runs are not repeated")
     parser.add_argument("--report", help="Markdown file to write (default: the benchmark's in benchmarks/)")

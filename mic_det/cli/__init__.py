@@ -6,7 +6,6 @@ import sys
 import click
 
 from mic_det import __version__
-from mic_det.cli.common import silence_third_parties
 from mic_det.tooling import run_tool
 
 # verb -> what it does, in the order of `mic-det --help`
@@ -46,7 +45,7 @@ Completion of verbs, options and config names, for bash (zsh and fish alike):
 
 
 class Verbs(click.Group):
-    """A group that knows its verbs and imports the module of the one that runs: `text-bank` is `command` in `cli/text_bank.py`."""
+    """A group that imports the module of the verb that runs: `text-bank` is `command` in `cli/text_bank.py`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The verbs, in the order of the help."""
@@ -72,7 +71,6 @@ def group() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run `mic-det` with `arguments`, by default those of the process, and end it; see `run_tool` for the exit status."""
-    silence_third_parties()
     run_tool(lambda: run(arguments))
 
 

@@ -4,7 +4,6 @@ import contextlib
 import difflib
 import json
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,17 +16,6 @@ from mic_det.errors import UserError
 F = TypeVar("F", bound=Callable[..., Any])
 # Words after the options may begin with a minus: SOLVER.BASE_LR -1. What looks like a long option is refused by `overrides_of`.
 TRAILING = {"ignore_unknown_options": True}
-# (start of the message, category, module that is blamed) of warnings that a user can do nothing about.
-NOISE: tuple[tuple[str, type[Warning], str], ...] = (
-    ("pkg_resources is deprecated", UserWarning, r"detectron2\.model_zoo"),
-    (r"torch\.meshgrid", UserWarning, r"torch\.functional"),
-)
-
-
-def silence_third_parties() -> None:
-    """Hide warnings of libraries about their own libraries, each by message, category and module; never those of mic-det."""
-    for message, category, module in NOISE:
-        warnings.filterwarnings("ignore", message, category, module)
 
 
 def complete_config(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -83,7 +71,7 @@ def overrides_of(ctx: click.Context, param: click.Parameter, words: tuple[str, .
     for word in words:
         if word.startswith("--"):
             name = word.partition("=")[0]
-            raise click.NoSuchOption(name, difflib.get_close_matches(name, known), ctx=ctx)
+            raise click.NoSuchOption(name, possibilities=difflib.get_close_matches(name, known), ctx=ctx)
     return words
 
 

@@ -26,8 +26,8 @@ Examples:
 @click.option("--teacher-file", metavar="FILE", help="Take the teacher from this second file.")
 @config_option(
     required=False,
-    words="Check the result against this model; with --teacher or --student also write a config for detectron2's own tools, for a "
-    "published detector one with its box arithmetic.",
+    words="Check the result against this model; with --teacher or --student also write a config for detectron2's own tools, "
+    "for a published detector one with its box arithmetic.",
 )
 @click.option("--allow-unmatched", is_flag=True, help="Go on when entries have no counterpart.")
 @overrides_argument()

@@ -22,7 +22,7 @@ Examples:
 @click.option("--method", "methods", multiple=True, help="As often as needed; default: all that have a config.")
 @click.option("--seed", "seeds", type=int, multiple=True, default=(0, 1, 2), show_default=True, help="As often as needed.")
 @click.option("--output", metavar="FOLDER", help="Folder of the runs (default output/study/BENCHMARK); finished ones stay.")
-@click.option("--report", metavar="FILE", help="Markdown file to write; in a checkout the default is the benchmark's own.")
+@click.option("--report", metavar="FILE", help="Markdown file to write; the default is the benchmark's own, below benchmarks/.")
 @click.option("--add", is_flag=True, help="Keep the runs in the .jsonl beside the report; train what it lacks.")
 @click.option("--jobs", type=int, default=1, show_default=True, help="Seeds trained at the same time.")
 @overrides_argument()
@@ -37,7 +37,7 @@ def command(
     overrides: Sequence[str],
 ) -> None:
     """Repeat all methods of a benchmark over several seeds and write a Markdown report."""
-    from mic_det.experiments.study import REPORTS, REPOSITORY, is_prepared, methods_of, results_of, run_study
+    from mic_det.experiments.study import REPORTS, is_prepared, methods_of, results_of, run_study
     from mic_det.reporting.report import read_lines
 
     logging.basicConfig(format="%(message)s")
@@ -47,7 +47,7 @@ def command(
         raise UserError(f"--report is needed for '{benchmark}', which is none of {', '.join(REPORTS)}.")
     refuse_unknown(methods or ())
     for stem in [stem for stem in REPORTS if is_prepared(stem)] if benchmark == "all" else [benchmark]:
-        page = report or REPOSITORY / "benchmarks" / REPORTS[stem]
+        page = report or REPORTS[stem]
         if add and not results_of(page).is_file():
             raise UserError(f"--add: there is no {results_of(page)} to add to; without --add everything is trained.")
         known = read_lines(results_of(page)) if add else ()
@@ -57,8 +57,8 @@ def command(
 
 def refuse_unknown(methods: Sequence[str]) -> None:
     """Raise UserError for a method that the studies do not know."""
-    from mic_det.experiments.study import SUFFIXES
+    from mic_det.experiments.study import METHODS
 
-    unknown = [method for method in methods if method not in SUFFIXES]
+    unknown = [method for method in methods if method not in METHODS]
     if unknown:
-        raise UserError(f"--method: there is no method '{unknown[0]}'; there are {', '.join(SUFFIXES)}.")
+        raise UserError(f"--method: there is no method '{unknown[0]}'; there are {', '.join(METHODS)}.")

@@ -39,7 +39,7 @@ def command(
     count: int,
     overrides: tuple[str, ...],
 ) -> int:
-    """Make an HTML gallery of pseudo-labels: teacher's labels, masked input, student's prediction; with --truth also what is right."""
+    """Make an HTML gallery of pseudo-labels, masked inputs and the student's predictions; with --truth also of what is right."""
     from mic_det.engine.run import load_model
     from mic_det.engine.setup import open_config
     from mic_det.outputs import refuse_overwrite, refuse_unwritable

@@ -30,17 +30,17 @@ def register_cityscapes_subsets() -> None:
         for name, classes in (("car", ("car",)), ("7", bdd100k.CLASSES)):
             register_coco(
                 *(f"cityscapes_{name}_{split}", f"cityscapes/annotations/instances_{split}.json", "cityscapes", classes),
-                prepare="python datasets/prepare_cityscapes.py --root {root}/cityscapes",
+                prepare="mic-det prepare cityscapes --root {root}/cityscapes",
             )
 
 
 def register_voc_layout(name: str, splits: Iterable[str], classes: tuple[str, ...], folder: str | None = None) -> None:
-    """`{name}_{split}` for a dataset prepared by prepare_voc.py in `folder`."""
+    """`{name}_{split}` for a dataset prepared by `mic-det prepare voc` in `folder`."""
     folder = folder or name
     for split in splits:
         register_coco(
             *(f"{name}_{split}", f"{folder}/annotations/instances_{split}.json", folder, classes),
-            prepare=f"python datasets/prepare_voc.py --dataset {folder} --root {{root}}/{folder}",
+            prepare=f"mic-det prepare voc --dataset {folder} --root {{root}}/{folder}",
         )
 
 
@@ -48,26 +48,26 @@ def register_builtin() -> None:
     """Register every published data set that mic-det knows, for all tasks. Reads no file."""
     register_cityscapes_layout(
         *("cityscapes", "cityscapes", cityscapes.FOGGY_BETAS),
-        prepare="python datasets/prepare_cityscapes.py --root {root}/cityscapes{fog}",
+        prepare="mic-det prepare cityscapes --root {root}/cityscapes{fog}",
     )
     register_cityscapes_subsets()
     for split in camvid.SPLITS:
         register_coco(
             *(f"camvid_{split}", f"camvid/annotations/{split}.json", "camvid", camvid.CLASSES),
-            prepare="python datasets/prepare_camvid.py --source CAMVID --root {root}/camvid",
+            prepare="mic-det prepare camvid --source CAMVID --root {root}/camvid",
         )
     register_coco(
         *("sim10k_car_train", "sim10k/annotations/instances_train.json", "sim10k", ("car",)),
-        prepare="python datasets/prepare_sim10k.py --root {root}/sim10k",
+        prepare="mic-det prepare sim10k --root {root}/sim10k",
     )
     register_coco(
         *("kitti_car_train", "kitti/annotations/instances_train.json", "kitti", ("car",), {"Car": "car"}),
-        prepare="python datasets/prepare_kitti.py --root {root}/kitti",
+        prepare="mic-det prepare kitti --root {root}/kitti",
     )
     for split in ("train", "val"):
         register_coco(
             *(f"bdd100k_day_{split}", f"bdd100k/annotations/instances_day_{split}.json", "bdd100k", bdd100k.CLASSES),
-            prepare="python datasets/prepare_bdd100k.py --root {root}/bdd100k",
+            prepare="mic-det prepare bdd100k --root {root}/bdd100k",
         )
     register_voc_layout("voc_0712", ("trainval",), voc.CLASSES, "voc")
     register_voc_layout("voc_0712_6", ("trainval",), voc.ART_CLASSES, "voc")

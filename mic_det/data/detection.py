@@ -59,8 +59,8 @@ def with_masks(records: list[Record], mask_format: str) -> list[Record]:
     if faults.counts and not any(record["annotations"] for record in result):
         example = next(iter(faults.examples.values()))
         raise UserError(
-            f"MODEL.MASK_ON needs instance masks, but all objects of the source have none; prepare_cityscapes.py and "
-            f"prepare_toycity.py write them with --masks. The first object is {example}."
+            f"MODEL.MASK_ON needs instance masks, but all objects of the source have none; `mic-det prepare cityscapes` and "
+            f"`mic-det prepare toycity` write them with --masks. The first object is {example}."
         )
     faults.report("DATASETS.TRAIN")
     return result

@@ -64,7 +64,7 @@ def register_foggy(name: str, root: str, split: str, betas: tuple[float, ...], p
 
 def register_semantic() -> None:
     """Register every published segmentation data set that mic-det knows. Reads no file."""
-    command = "python datasets/prepare_{}_seg.py --root datasets/{}"
+    command = "mic-det prepare {}-seg --root datasets/{}"
     register_cityscapes_tree("cityscapes_seg", "cityscapes", ("train", "val"), command.format("cityscapes", "cityscapes"))
     register_tree(*("gta_seg_train", "gta", "images", "labels", ".png", "_labelTrainIds.png"), command.format("gta", "gta"))
     register_tree(
@@ -114,7 +114,7 @@ def register_adverse(prefix: str, root: str, splits: Iterable[str], prepare: str
 
 def register_camvid(split: str) -> None:
     """`camvid_seg_{split}`, of CamVid's own eleven classes."""
-    cure = " Make it with: python datasets/prepare_camvid_seg.py --source CAMVID --root datasets/camvid."
+    cure = " Make it with: mic-det prepare camvid-seg --source CAMVID --root datasets/camvid."
 
     def pairs() -> list[tuple[Path, Path]]:
         return camvid.read_semantic_pairs(resolve("camvid"), split, cure)

@@ -2,9 +2,12 @@
 
 import logging
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from detectron2.config import CfgNode
 from tabulate import tabulate
 
 from mic_det.engine.run import load_model
@@ -26,7 +29,7 @@ class Demo:
 
     Attributes:
         stem: of the configs.
-        methods: two of study.SUFFIXES, without and with adaptation.
+        methods: two of study.METHODS, without and with adaptation.
         tests: short names of the test datasets; the first is the target.
         model: "teacher" or "student", which of them the pictures show.
         title: of the report.
@@ -35,12 +38,12 @@ class Demo:
     """
 
     stem: str
-    methods: tuple
-    tests: tuple
+    methods: tuple[str, str]
+    tests: tuple[str, ...]
     model: str
     title: str
     lesson: str
-    schedule: tuple = ()
+    schedule: tuple[Any, ...] = ()
 
 
 DETECTION = Demo(
@@ -63,10 +66,14 @@ SEGMENTATION = Demo(
 )
 
 
-def run_demo(demo, output, overrides=()):
+def run_demo(demo: Demo, output: str | Path, overrides: Sequence[Any] = ()) -> tuple[list[dict[str, Any]], str, Path]:
     """Train and compare a Demo's methods on ToyCity; write summary.json and report.html to `output`.
 
-    ToyCity must have been rendered. Returns (results as in summary.json, table as text, path of the report).
+    Returns:
+        (results as in summary.json, table as text, path of the report).
+
+    Raises:
+        UserError: when ToyCity has not been rendered, `output` cannot be written, or a run fails.
     """
     watch = study.Stopwatch()
     output, overrides = Path(output), (*demo.schedule, *overrides)
@@ -80,12 +87,14 @@ def run_demo(demo, output, overrides=()):
     return results, results_table(results), page
 
 
-def results_table(results):
+def results_table(results: Sequence[dict[str, Any]]) -> str:
+    """One row per method, network and test data set, with the task's overall metrics in per cent."""
     columns = ["method", "model", "test", *names_in(results[0]).overall]
     return tabulate([[run[key] for key in columns] for run in results], headers=columns, floatfmt=".1f", tablefmt="github")
 
 
-def write_demo_report(demo, cfg, output, results):
+def write_demo_report(demo: Demo, cfg: CfgNode, output: Path, results: Sequence[dict[str, Any]]) -> Path:
+    """Write report.html, with pictures and curves, to `output`; returns its path."""
     task = task_of(cfg)
     models = {method: load_model(cfg, output / method / "model_final.pth") for method in demo.methods}
     networks = {f"{method} ({demo.model})": model.network(demo.model) for method, model in models.items()}
@@ -111,8 +120,8 @@ def write_demo_report(demo, cfg, output, results):
     return page
 
 
-def ensure_toycity(make, marker="toycity/annotations/instances_val_foggy_all.json"):
-    """Call `make(datasets' folder)` unless the file `marker` is there; sets DETECTRON2_DATASETS' default."""
+def ensure_toycity(make: Callable[[Path], Any], marker: str = "toycity/annotations/instances_val_foggy_all.json") -> Path:
+    """Call `make(datasets' folder)` unless the file `marker` is there; sets DETECTRON2_DATASETS' default, and returns it."""
     os.environ.setdefault("DETECTRON2_DATASETS", "datasets")
     root = Path(os.environ["DETECTRON2_DATASETS"])
     if not (root / marker).exists():

@@ -3,109 +3,93 @@
 import json
 import logging
 import os
-import subprocess
 import sys
 import time
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+from mic_det import library
 from mic_det.config import load_config
 from mic_det.engine import burn_in
 from mic_det.engine.changes import differences
 from mic_det.errors import UserError
+from mic_det.experiments.training import train
 from mic_det.outputs import refuse_unwritable, write_text
 from mic_det.reporting.markdown import ordered, study_report
-from mic_det.reporting.report import read_lines
 from mic_det.reporting.run_report import read_results
 from mic_det.tasks import task_of
 
 logger = logging.getLogger(__name__)
-REPOSITORY = Path(__file__).resolve().parents[2]
-SUFFIXES = {
-    "source_only": "_source_only",
-    "mean_teacher": "_mean_teacher",
-    "sada": "_sada",
-    "sdat": "_sdat",
-    "mic": "_mic",
-    "mic_sada": "",
-    "daformer": "_daformer",
-    "hrda": "_hrda",
-    "mt_daformer": "_mt_daformer",
-    "mic_daformer": "_mic_daformer",
-    "mic_hrda": "_mic_hrda",
-    "lcmsm_no_text": "_lcmsm_no_text",
-    "lcmsm_random": "_lcmsm_random",
-    "lcmsm": "_lcmsm",
-    "oracle": "_oracle",
-}
+# In the order of the tables; a config is named after its transfer and its method, but for MIC(SADA), which has the plain name.
+METHODS = (
+    *("source_only", "mean_teacher", "sada", "sdat", "mic", "mic_sada", "daformer", "hrda", "mt_daformer"),
+    *("mic_daformer", "mic_hrda", "lcmsm_no_text", "lcmsm_random", "lcmsm", "oracle"),
+)
 NOT_ADAPTING = ("source_only", "oracle")
-# The benchmarks that can be run offline, by the stem of their configs, and their reports in benchmarks/.
+# The benchmarks that can be run offline, by the stem of their configs, and their reports.
 REPORTS = {
-    "toycity": "toycity_detection.md",
-    "toycity_seg": "toycity_segmentation.md",
-    "toycity_cls": "toycity_classification.md",
-    "camvid_day2dusk": "camvid_detection.md",
-    "camvid_seg": "camvid_segmentation.md",
+    "toycity": "benchmarks/toycity_detection.md",
+    "toycity_seg": "benchmarks/toycity_segmentation.md",
+    "toycity_cls": "benchmarks/toycity_classification.md",
+    "camvid_day2dusk": "benchmarks/camvid_detection.md",
+    "camvid_seg": "benchmarks/camvid_segmentation.md",
 }
 
 
-def results_of(report):
+def results_of(report: str | Path) -> Path:
     """The file with the results of every run behind a Markdown report."""
     return Path(report).with_suffix(".jsonl")
 
 
-def config_file(stem, method):
-    return REPOSITORY / "configs" / f"{stem}{SUFFIXES[method]}.yaml"
+def config_name(stem: str, method: str) -> str:
+    """The name in the library of a method's config, e.g. "toycity_seg_mic_daformer"; there need not be one."""
+    return stem if method == "mic_sada" else f"{stem}_{method}"
 
 
-def methods_of(stem):
-    """All methods that a benchmark has a config for, in the order of SUFFIXES."""
-    return [method for method in SUFFIXES if config_file(stem, method).is_file()]
+def config_file(stem: str, method: str) -> Path:
+    """The config of a method on a transfer, e.g. "toycity_seg". Raises UserError when there is none."""
+    return library.find(config_name(stem, method))
 
 
-def adapting(methods):
+def methods_of(stem: str) -> list[str]:
+    """All methods that a benchmark has a config for, in the order of METHODS."""
+    known = set(library.names())
+    return [method for method in METHODS if config_name(stem, method) in known]
+
+
+def adapting(methods: Iterable[str]) -> list[str]:
+    """Those of the methods that learn from the target."""
     return [method for method in methods if method not in NOT_ADAPTING]
 
 
-def train(stem, method, folder, overrides=(), threads=None, quiet=False):
-    """Run tools/train_net.py for one method in a process of its own; a finished run is not repeated.
+def train_methods(
+    stem: str,
+    methods: Sequence[str],
+    output: str | Path,
+    overrides: Sequence[Any] = (),
+    threads: int | None = None,
+    quiet: bool = False,
+) -> None:
+    """Train the methods one after another in `<output>/<method>`; adapting ones share source-only's burn-in where they can.
 
-    The log goes to `<folder>/log.txt` and, unless `quiet`, to the terminal.
+    Arguments as in `training.train`.
     """
-    folder = Path(folder)
-    if (folder / "model_final.pth").exists() and read_lines(folder / "evaluation.json"):
-        return
-    environment = {**os.environ, **({"OMP_NUM_THREADS": str(threads)} if threads else {}), "PYTHONWARNINGS": "ignore"}
-    command = [
-        sys.executable,
-        str(REPOSITORY / "tools/train_net.py"),
-        "--config-file",
-        str(config_file(stem, method)),
-        "--resume",
-    ]
-    command += ["OUTPUT_DIR", str(folder), *map(str, overrides)]
-    run = subprocess.run(
-        command, env=environment, text=True, stdout=subprocess.DEVNULL if quiet else None, stderr=subprocess.PIPE
-    )
-    if run.returncode:
-        reason = (run.stderr.strip().splitlines() or [f"it ended with status {run.returncode}"])[-1]
-        log = f"; its log is {folder}/log.txt" if (folder / "log.txt").is_file() else ""
-        raise UserError(f"{method} failed{log}: {reason.removeprefix('error: ')}")
-
-
-def train_methods(stem, methods, output, overrides=(), threads=None, quiet=False):
-    """Train the methods one after another in `<output>/<method>`; adapting ones share source-only's burn-in where they can."""
     first = (adapting(methods) or methods)[0]
     iterations = load_config(config_file(stem, first), overrides).MODEL.MIC.BURN_IN
     keep_burn_in = ("SOLVER.CHECKPOINT_PERIOD", iterations or 1000, "CHECKPOINT.KEEP", 0)
     for method in methods:
-        folder, cfg = Path(output) / method, load_config(config_file(stem, method), overrides)
-        if method not in NOT_ADAPTING and "source_only" in methods and burn_in.is_common(cfg):
+        file, folder = config_file(stem, method), Path(output) / method
+        shared = method not in NOT_ADAPTING and "source_only" in methods and burn_in.is_common(load_config(file, overrides))
+        if shared:
             burn_in.share(Path(output) / "source_only", folder, iterations)
-        train(stem, method, folder, (*overrides, *keep_burn_in), threads, quiet)
+        train(file, folder, (*overrides, *keep_burn_in), threads, quiet)
 
 
-def train_seeds(stem, missing, output, overrides=(), jobs=1):
+def train_seeds(
+    stem: str, missing: Mapping[int, Sequence[str]], output: str | Path, overrides: Sequence[Any] = (), jobs: int = 1
+) -> None:
     """`train_methods` for every seed of {seed: methods}, `jobs` seeds at a time, in `<output>/seed<seed>/<method>`."""
     threads = max((os.cpu_count() or 1) // jobs, 1)
     with ThreadPoolExecutor(jobs) as pool:
@@ -118,22 +102,25 @@ def train_seeds(stem, missing, output, overrides=(), jobs=1):
 
 
 class Stopwatch:
-    def __init__(self):
+    """Seconds since it was made."""
+
+    def __init__(self) -> None:
         self.start = time.perf_counter()
 
     @property
-    def seconds(self):
+    def seconds(self) -> float:
+        """To a tenth."""
         return round(time.perf_counter() - self.start, 1)
 
 
-def described(differences):
+def described(differences: Mapping[str, tuple[Any, Any]]) -> str:
     """`KEY value` of every key in which a config differs from another."""
     return ", ".join(f"{key} {value}" for key, (_, value) in differences.items())
 
 
-def machines(results):
+def machines(results: Iterable[Mapping[str, Any]]) -> list[str]:
     """On what the runs of a study ended: a sentence, or one for each machine and day."""
-    runs = {}
+    runs: dict[str, dict[str, set[int]]] = {}
     for run in results:
         runs.setdefault(run["machine"], {}).setdefault(run["method"], set()).add(run["seed"])
     if len(runs) == 1:
@@ -144,11 +131,12 @@ def machines(results):
     ]
 
 
-def listed(seeds):
+def listed(seeds: Iterable[int]) -> str:
+    """`1, 2, 3`."""
     return ", ".join(map(str, seeds))
 
 
-def conditions(stem, methods, seeds, overrides=()):
+def conditions(stem: str, methods: Sequence[str], seeds: Iterable[int], overrides: Sequence[Any] = ()) -> list[str]:
     """What a reader must know to compare or repeat the numbers: the settings of one method, and where others differ."""
     configs = {method: load_config(config_file(stem, method), overrides) for method in methods}
     notes = [f"`{method}`: {note}" for method, cfg in configs.items() for note in task_of(cfg).notes(cfg)]
@@ -171,7 +159,7 @@ def conditions(stem, methods, seeds, overrides=()):
     ]
 
 
-def is_prepared(stem):
+def is_prepared(stem: str) -> bool:
     """Whether a benchmark's datasets are on this machine; the log says what is missing."""
     cfg = load_config(config_file(stem, methods_of(stem)[-1]))
     try:
@@ -182,7 +170,7 @@ def is_prepared(stem):
     return True
 
 
-def check_known(known, stem, overrides=()):
+def check_known(known: Iterable[Mapping[str, Any]], stem: str, overrides: Sequence[Any] = ()) -> None:
     """Raise UserError if a known run trained longer or shorter than its config now says."""
     for method, iterations in sorted({(run["method"], run["iterations"]) for run in known}):
         wanted = load_config(config_file(stem, method), overrides).SOLVER.MAX_ITER
@@ -193,24 +181,39 @@ def check_known(known, stem, overrides=()):
             )
 
 
-def check_report(report):
+def check_report(report: str | Path) -> None:
     """Raise UserError, before anything is trained, unless a report and its results can be written."""
     if Path(report) == results_of(report):
         raise UserError(f"--report {report} is where the results of the runs go: name a Markdown file.")
     refuse_unwritable(Path(report).parent, "--report")
 
 
-def run_study(stem, methods, output, seeds, report, overrides=(), jobs=1, known=()):
+def run_study(
+    stem: str,
+    methods: Sequence[str],
+    output: str | Path,
+    seeds: Sequence[int],
+    report: str | Path,
+    overrides: Sequence[Any] = (),
+    jobs: int = 1,
+    known: Sequence[Mapping[str, Any]] = (),
+) -> str:
     """Train all methods on all seeds; write the Markdown report and, beside it, every run's results as JSON lines.
 
     Args:
         stem: of the configs, as "toycity_seg".
+        methods: of METHODS.
         output: folder of the runs; what has finished there is not repeated.
         report: Markdown file to write.
+        jobs: seeds trained at the same time.
         known: results of an earlier study, from the `.jsonl` beside its report. These runs are not repeated either, and are
             reported with the new ones.
 
-    Returns the report's text.
+    Returns:
+        The report's text.
+
+    Raises:
+        UserError: when the known runs had another schedule, the report cannot be written, or a run fails.
     """
     check_known(known, stem, overrides)
     check_report(report)
@@ -227,8 +230,8 @@ def run_study(stem, methods, output, seeds, report, overrides=(), jobs=1, known=
             for run in read_results(Path(output) / f"seed{seed}" / method, method)
         ),
     ]
-    results.sort(key=lambda run: (run["seed"], list(SUFFIXES).index(run["method"])))
-    methods, seeds = [name for name in SUFFIXES if any(run["method"] == name for run in results)], ordered(results, "seed")
+    results.sort(key=lambda run: (run["seed"], METHODS.index(run["method"])))
+    methods, seeds = [name for name in METHODS if any(run["method"] == name for run in results)], ordered(results, "seed")
     command = f"Command: `{' '.join(['python', 'tools/study.py', *sys.argv[1:]])}`."
     text = study_report(
         f"{stem}: {len(seeds)} seed{'s' if len(seeds) > 1 else ''}",

@@ -1,8 +1,8 @@
 """Installing detectron2, which has no release on the Python package index.
 
-`index` takes the unmodified Apache-2.0 files of detectron2 0.6 that the distribution LabGym 3.1.2 carries as a sub-package, undoes
-its import prefix and installs them as an ordinary wheel named detectron2. That build has no compiled operators: rotated boxes and
-deformable convolutions need `git`, which compiles detectron2's own repository.
+`index` takes the unmodified Apache-2.0 files of detectron2 0.6 that the distribution LabGym 3.1.2 carries as a sub-package,
+undoes its import prefix and installs them as an ordinary wheel named detectron2. That build has no compiled operators: rotated
+boxes and deformable convolutions need `git`, which compiles detectron2's own repository.
 """
 
 import base64

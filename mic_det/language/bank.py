@@ -1,6 +1,6 @@
 """Text banks: one embedding per class, with all that says where it came from."""
 
-import logging
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -8,8 +8,8 @@ import torch
 
 from mic_det.checkpoint import files
 from mic_det.errors import UserError
+from mic_det.library import asset
 
-logger = logging.getLogger(__name__)
 RANDOM, NONE = "random", "none"
 RANDOM_WIDTH = 1024  # of ViT-H-14, which the published code uses
 
@@ -28,26 +28,26 @@ class TextBank:
     """
 
     embeddings: torch.Tensor
-    classes: tuple = ()
-    prompts: tuple = ()
+    classes: Sequence[str] = ()
+    prompts: Sequence[Sequence[str]] = ()
     model: str = ""
     tag: str = ""
     weights_sha256: str = ""
 
-    def __str__(self):
+    def __str__(self) -> str:
         if not self.model:
             return f"{len(self.embeddings)} random class embeddings, which know nothing of the classes' names"
         encoder = ", ".join(filter(None, (self.model, self.tag, f"weights {self.weights_sha256[:12]}")))
         return f"{len(self.embeddings)} class embeddings of {encoder}, e.g. '{self.prompts[0][0]}'"
 
     @classmethod
-    def random(cls, count, width=RANDOM_WIDTH):
+    def random(cls, count: int, width: int = RANDOM_WIDTH) -> "TextBank":
         """Normally distributed rows, always the same ones."""
         return cls(torch.randn(count, width, generator=torch.Generator().manual_seed(0)))
 
     @classmethod
-    def load(cls, path):
-        """Raises UserError when the file is missing or is no text bank."""
+    def load(cls, path: str | Path) -> "TextBank":
+        """Read a file of `save`. Raises UserError when the file is missing or is no text bank."""
         content = files.load(path)
         try:
             bank = cls(**content)
@@ -57,10 +57,11 @@ class TextBank:
             raise UserError(f"{path} is broken: {len(bank.classes)} classes, embeddings {tuple(bank.embeddings.shape)}.")
         return bank
 
-    def save(self, path):
+    def save(self, path: str | Path) -> None:
+        """Write the bank to a file. Raises UserError when that fails."""
         files.save_tensors(path, asdict(self))
 
-    def check_classes(self, classes, where):
+    def check_classes(self, classes: Sequence[str], where: str) -> None:
         """Raise UserError unless the bank's classes are `classes`, in this order."""
         if self.classes and list(self.classes) != list(classes):
             wrong = next(
@@ -74,11 +75,11 @@ class TextBank:
             )
 
 
-def open_bank(name, count):
+def open_bank(name: str, count: int) -> TextBank | None:
     """The text bank that MODEL.LANGUAGE_HEAD.TEXT_BANK names, for `count` classes.
 
     Args:
-        name: file of tools/make_text_bank.py, "random", or "none".
+        name: file of tools/make_text_bank.py (one below `configs/` may be the library's), "random", or "none".
 
     Returns:
         TextBank; None for "none".
@@ -93,12 +94,13 @@ def open_bank(name, count):
         )
     if name == NONE:
         return None
-    if name != RANDOM and not Path(name).is_file():
+    file = asset(name)
+    if name != RANDOM and not file.is_file():
         raise UserError(
             f"MODEL.LANGUAGE_HEAD.TEXT_BANK: {name} does not exist (seen from {Path.cwd()}): give the full path, or make one "
             "with tools/make_text_bank.py."
         )
-    bank = TextBank.random(count) if name == RANDOM else TextBank.load(name)
+    bank = TextBank.random(count) if name == RANDOM else TextBank.load(file)
     if len(bank.embeddings) != count:
         raise UserError(
             f"MODEL.LANGUAGE_HEAD.TEXT_BANK: {name} holds {len(bank.embeddings)} classes, but MODEL.SEM_SEG_HEAD.NUM_CLASSES is "

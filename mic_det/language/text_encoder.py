@@ -1,6 +1,7 @@
 """Text encoders from local files, and the text banks they make. Needs the packages of `mic-det[text]`."""
 
 import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -9,12 +10,14 @@ import torch.nn.functional as F
 from mic_det.errors import UserError, did_you_mean
 from mic_det.language.bank import TextBank
 
+Encoder = Callable[[list[str]], torch.Tensor]  # N sentences -> NxD embeddings
+
 TEMPLATE = "a photo of a {name}."
 # Names that the published code says in other words.
 ALIASES = {"person": "pedestrian", "rider": "driver", "bicycle": "bike", "motorcycle": "motorbike"}
 
 
-def open_encoder(weights, model="ViT-H-14"):
+def open_encoder(weights: str | Path, model: str = "ViT-H-14") -> Encoder:
     """A callable from N sentences to NxD embeddings: CLIP's projected ones, or what a sentence encoder's own modules make.
 
     Args:
@@ -38,7 +41,8 @@ def open_encoder(weights, model="ViT-H-14"):
         raise UserError(f"Reading a text encoder needs {error.name}: pip install 'mic-det[text]'.") from None
 
 
-def open_clip_encoder(file, model):
+def open_clip_encoder(file: str | Path, model: str) -> Encoder:
+    """The text tower of an open_clip checkpoint. Raises UserError when it does not fit `model`."""
     import open_clip
 
     if model not in open_clip.list_models():
@@ -51,11 +55,13 @@ def open_clip_encoder(file, model):
     return lambda sentences: network.encode_text(tokenise(sentences))
 
 
-def is_sentence_encoder(folder):
+def is_sentence_encoder(folder: str | Path) -> bool:
+    """Whether sentence-transformers wrote a folder."""
     return (Path(folder) / "modules.json").is_file()
 
 
-def sentence_encoder(folder):
+def sentence_encoder(folder: str | Path) -> Encoder:
+    """A folder that sentence-transformers wrote. Raises UserError when it is broken."""
     from sentence_transformers import SentenceTransformer
 
     try:
@@ -65,7 +71,8 @@ def sentence_encoder(folder):
     return lambda sentences: network.encode(sentences, convert_to_tensor=True, show_progress_bar=False)
 
 
-def transformers_encoder(folder):
+def transformers_encoder(folder: str | Path) -> Encoder:
+    """A CLIP text encoder's folder that transformers wrote. Raises UserError when it is none."""
     from transformers import AutoTokenizer, CLIPTextModelWithProjection
 
     try:
@@ -79,14 +86,16 @@ def transformers_encoder(folder):
     return lambda sentences: network(**tokeniser(sentences, padding=True, return_tensors="pt")).text_embeds
 
 
-def prompts_of(classes, templates=(TEMPLATE,), aliases=None):
+def prompts_of(
+    classes: Sequence[str], templates: Sequence[str] = (TEMPLATE,), aliases: Mapping[str, str] | None = None
+) -> list[list[str]]:
     """Per class, its sentences in every template; `aliases` are {class: what to say instead}, ALIASES by default."""
     aliases = ALIASES if aliases is None else aliases
     return [[template.format(name=aliases.get(name, name)) for template in templates] for name in classes]
 
 
 @torch.inference_mode()
-def embed_classes(encode, prompts):
+def embed_classes(encode: Encoder, prompts: Sequence[list[str]]) -> torch.Tensor:
     """KxD float32 of K lists of prompts.
 
     One prompt gives the encoder's own output (LC-MSM); several are normalised, averaged and normalised again (FC-CLIP, Yu et
@@ -96,7 +105,14 @@ def embed_classes(encode, prompts):
     return torch.stack([part[0] if len(part) == 1 else F.normalize(F.normalize(part).mean(dim=0), dim=0) for part in found])
 
 
-def make_bank(classes, weights, model="ViT-H-14", tag="", templates=(TEMPLATE,), aliases=None):
+def make_bank(
+    classes: Sequence[str],
+    weights: str | Path,
+    model: str = "ViT-H-14",
+    tag: str = "",
+    templates: Sequence[str] = (TEMPLATE,),
+    aliases: Mapping[str, str] | None = None,
+) -> TextBank:
     """TextBank of class names; arguments as in `open_encoder` and `prompts_of`, `tag` names the weights."""
     prompts = prompts_of(classes, templates, aliases)
     embeddings = embed_classes(open_encoder(weights, model), prompts).clone()
@@ -108,7 +124,7 @@ def make_bank(classes, weights, model="ViT-H-14", tag="", templates=(TEMPLATE,),
     return TextBank(embeddings, list(classes), prompts, model, tag, sha256(weights))
 
 
-def sha256(path):
+def sha256(path: str | Path) -> str:
     """Hash of a file, or of all weight files of a folder in the order of their names."""
     path, found = Path(path), hashlib.sha256()
     files = [path] if path.is_file() else sorted([*path.glob("*.safetensors"), *path.glob("*.bin")])

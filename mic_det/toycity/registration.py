@@ -12,12 +12,12 @@ def register_toycity() -> None:
     """Register ToyCity's data sets. Reads no file."""
     register_cityscapes_layout(
         *("toycity", "toycity", DEFAULT_BETAS),
-        prepare="python datasets/prepare_toycity.py --root {root}/toycity",
+        prepare="mic-det prepare toycity --root {root}/toycity",
     )
-    command = "python datasets/prepare_toycity_seg.py --root datasets/"
+    command = "mic-det prepare toycity-seg --root datasets/"
     register_cityscapes_tree("toycity_seg", "toycity_seg", ("train", "val"), command, DEFAULT_BETAS)
     register_cityscapes_tree("toycity_synthetic", "toycity_synthetic", ("train",), command)
-    cure = " Make it with: python datasets/prepare_toycity_cls.py --root datasets."
+    cure = " Make it with: mic-det prepare toycity-cls --root datasets."
     for domain in ("clear", "foggy"):
         for split in ("train", "val"):
             folder = f"toycity_cls/{domain}/{split}"

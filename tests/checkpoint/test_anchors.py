@@ -30,7 +30,7 @@ def published_tables(shapes=SHAPES):
 
 
 def config(name="cs2foggy_reference", *overrides):
-    return mic_det.load_config(REPOSITORY / f"configs/{name}.yaml", [*R50, *overrides])
+    return mic_det.load_config(name, [*R50, *overrides])
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,6 @@ from mic_det.config import load_config
 from mic_det.errors import UserError
 from mic_det.modeling.backbone.mit import VARIANTS, MiT
 from mic_det.modeling.backbone.resnet_v1c import build_resnet_v1c
-from tests.conftest import REPOSITORY
 
 NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
@@ -91,7 +90,7 @@ def test_the_published_hrda_has_1126_tensors():
 def test_every_tensor_of_hrda_is_used_and_none_is_missing():
     converted, unknown = from_published({name: torch.empty(shape, device="meta") for name, shape in hrda_shapes("b5").items()})
     with torch.device("meta"):
-        own = META_ARCH_REGISTRY.get("HRDA")(load_config(REPOSITORY / "configs/gta2cs_seg_hrda.yaml")).state_dict()
+        own = META_ARCH_REGISTRY.get("HRDA")(load_config("gta2cs_seg_hrda")).state_dict()
     assert not unknown and {n: v.shape for n, v in converted.items()} == {n: v.shape for n, v in own.items()}
 
 
@@ -136,7 +135,7 @@ LISTED = {
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_every_decoder_goes_there_and_back(kind):
     name, overrides = CONFIGS[kind]
-    cfg = load_config(REPOSITORY / f"configs/{name}.yaml", overrides)
+    cfg = load_config(name, overrides)
     with torch.device("meta"):
         own = META_ARCH_REGISTRY.get(cfg.MODEL.MIC.STUDENT)(cfg).state_dict()
     published, unknown = to_published(own, cfg.MODEL.SEM_SEG_HEAD.NAME)
@@ -159,7 +158,7 @@ def test_segformers_unused_classifier_is_dropped_and_strangers_are_listed():
 
 def daformer_b0(tmp_path):
     cfg = load_config(
-        REPOSITORY / "configs/gta2cs_seg_daformer.yaml",
+        "gta2cs_seg_daformer",
         ["MODEL.MIT.VARIANT", "b0", "MODEL.DEVICE", "cpu", "MODEL.WEIGHTS", ""],
     )
     shapes = {f"backbone.{name}": shape for name, shape in mit_shapes("b0").items()}
@@ -284,13 +283,13 @@ def test_an_encoder_of_another_size_and_a_missing_one_are_explained(tmp_path):
 @pytest.mark.parametrize("width", [64, 256, 768])
 def test_segformer_is_told_by_its_entries_at_any_width(width):
     cfg = load_config(
-        REPOSITORY / "configs/gta2cs_seg_daformer.yaml",
+        "gta2cs_seg_daformer",
         ("MODEL.SEM_SEG_HEAD.NAME", "SegFormerHead", "MODEL.SEM_SEG_HEAD.CONVS_DIM", width),
     )
     with torch.device("meta"):
         own = META_ARCH_REGISTRY.get("EncoderDecoder")(cfg).state_dict()
         wide = META_ARCH_REGISTRY.get("EncoderDecoder")(
-            load_config(REPOSITORY / "configs/gta2cs_seg_daformer.yaml", ("MODEL.SEM_SEG_HEAD.CONVS_DIM", 768))
+            load_config("gta2cs_seg_daformer", ("MODEL.SEM_SEG_HEAD.CONVS_DIM", 768))
         ).state_dict()
     assert "decode_head.linear_fuse.conv.weight" in to_published(own)[0]
     assert "decode_head.fuse_layer.bottleneck.conv.weight" in to_published(wide)[0]
@@ -323,7 +322,7 @@ def test_lcmsm_goes_there_and_back(tmp_path, tiny_seg_cfg):
         assert torch.equal(converted[f"{head}.spatial.conv.weight"], filter_)
         assert torch.equal(converted[f"{head}.decoder.classifier.bias"], student["vlc_head.conv_seg.bias"] + offset)
     cfg = load_config(
-        REPOSITORY / "configs/gta2cs_seg_lcmsm.yaml",
+        "gta2cs_seg_lcmsm",
         ["MODEL.DEVICE", "cpu", "MODEL.MIT.VARIANT", "b0", "MODEL.SEM_SEG_HEAD.CONVS_DIM", 16, "MODEL.WEIGHTS", ""]
         + ["MODEL.LANGUAGE_HEAD.TEXT_BANK", "random", "MODEL.MIC.FEATURE_DISTANCE.WEIGHT", 0.0],
     )

@@ -14,7 +14,6 @@ from mic_det.config.loading import set_values, values_of
 from mic_det.config.schema import RANGES, range_faults
 from mic_det.engine.checks import check_config
 from mic_det.errors import UserError
-from tests.conftest import REPOSITORY
 
 DEFAULTS = add_mic_config(get_cfg())
 KEYS = sorted(known_keys(DEFAULTS))
@@ -107,9 +106,7 @@ VALUES = st.recursive(
     max_leaves=5,
 )
 OVERRIDES = st.lists(st.tuples(st.sampled_from(KEYS), VALUES), min_size=1, max_size=4)
-TASKS = [
-    load_config(REPOSITORY / f"configs/{stem}.yaml") for stem in ("toycity_mic", "toycity_seg_mic_daformer", "toycity_cls_mic")
-]
+TASKS = [load_config(stem) for stem in ("toycity_mic", "toycity_seg_mic_daformer", "toycity_cls_mic")]
 
 
 @settings(max_examples=60, derandomize=True, deadline=None)

@@ -32,7 +32,7 @@ def test_builtin_names_cover_clear_and_foggy(datasets):
 
 def test_missing_annotations_quote_the_command(datasets, tmp_path, monkeypatch):
     monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path))
-    with pytest.raises(UserError, match=rf"python datasets/prepare_cityscapes.py --root {tmp_path}/cityscapes --foggy 0.02$"):
+    with pytest.raises(UserError, match=rf"mic-det prepare cityscapes --root {tmp_path}/cityscapes --foggy 0.02$"):
         load_labelled("cityscapes_foggy_0.02_train")
 
 
@@ -106,7 +106,7 @@ def test_masks_are_checked_before_training(tiny_cfg, registered, tmp_path, datas
         del item["segmentation"]
     (tmp_path / "boxes.json").write_text(json.dumps(content))
     register_coco("boxes", tmp_path / "boxes.json", datasets / "toycity")
-    with pytest.raises(UserError, match="have none; prepare_cityscapes.py"):
+    with pytest.raises(UserError, match="have none; `mic-det prepare cityscapes`"):
         check_datasets(tiny_cfg(*on, "DATASETS.TRAIN", ("boxes",), "INPUT.MASK_FORMAT", "bitmask"))
 
 

@@ -18,7 +18,6 @@ from mic_det.data.declare import declare
 from mic_det.data.image_lists import list_images, read_class_folders, read_list
 from mic_det.data.stream import seeded
 from mic_det.errors import UserError
-from tests.conftest import REPOSITORY
 from tests.data.layouts import write_image, write_text
 
 # As the public lists have it: not in alphabetical order.
@@ -74,7 +73,7 @@ def test_without_lists_folders_name_the_classes(root):
     (root / "office-home/image_list/Art.txt").unlink()
     assert [record["label"] for record in load_labelled("officehome_Ar")] == [0, 0, 1, 1, 2, 2]
     assert MetadataCatalog.get("officehome_Ar").thing_classes == sorted(OFFICE)
-    cfg = mic_det.load_config(REPOSITORY / "configs/officehome_Ar2Cl_cls_mic.yaml", ["MODEL.CLASSIFIER.NUM_CLASSES", 3])
+    cfg = mic_det.load_config("officehome_Ar2Cl_cls_mic", ["MODEL.CLASSIFIER.NUM_CLASSES", 3])
     with pytest.raises(UserError, match="they must be the same"):  # one with a list, one without
         check_datasets(cfg)
     with pytest.raises(UserError, match=r"visda-2017/train does not exist\. datasets/README\.md says"):
@@ -92,7 +91,7 @@ def test_every_config_finds_its_data(root, stem):
     methods = ["mic", "sdat", "source_only", "reference", *(["oracle"] if stem.startswith("visda") else [])]
     for method in methods:
         options = [] if stem.startswith("visda") else ["MODEL.CLASSIFIER.NUM_CLASSES", 3]
-        cfg = mic_det.load_config(REPOSITORY / f"configs/{stem}_{method}.yaml", options)
+        cfg = mic_det.load_config(f"{stem}_{method}", options)
         check_datasets(cfg)
         if stem.startswith("officehome"):
             source, target = stem.split("_")[1].split("2")

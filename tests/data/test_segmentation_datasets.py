@@ -93,14 +93,14 @@ SMALL = ["DATASETS.RARE_CLASSES.MIN_PIXELS", 1, "INPUT.SEM_SEG.TARGET_MARGINS", 
 def test_every_config_finds_its_data(transfer, method):
     if (transfer, method) == ("cs2darkzurich", "oracle"):
         pytest.skip("Dark Zurich has no labelled training images")
-    cfg = mic_det.load_config(REPOSITORY / f"configs/{transfer}_seg_{method}.yaml", SMALL)
+    cfg = mic_det.load_config(f"{transfer}_seg_{method}", SMALL)
     check_datasets(cfg)
 
 
 @pytest.mark.parametrize("transfer", ["gta2cs", "synthia2cs"])
 @pytest.mark.parametrize("method", ["", "_no_text", "_baseline", "_reference", "_hrda"])
 def test_every_lcmsm_config_finds_its_data_and_asks_for_its_text(transfer, method):
-    cfg = mic_det.load_config(REPOSITORY / f"configs/{transfer}_seg_lcmsm{method}.yaml", SMALL)
+    cfg = mic_det.load_config(f"{transfer}_seg_lcmsm{method}", SMALL)
     if method in ("_no_text", "_baseline"):
         return check_datasets(cfg)
     with pytest.raises(UserError, match="text_bank_cityscapes.pth does not exist"):

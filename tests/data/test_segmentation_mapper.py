@@ -10,7 +10,6 @@ from mic_det.data.label_images import find_pairs, read_labels
 from mic_det.data.segmentation_mapper import SegmentationMapper, SegmentationTestMapper, valid_mask
 from mic_det.data.stream import StreamDataset
 from mic_det.errors import UserError
-from tests.conftest import REPOSITORY
 from tests.data.image_files import exif, turned, write_tiff
 
 
@@ -124,7 +123,7 @@ def test_margins_that_leave_nothing_are_an_error_of_the_image(record):
 def test_daformers_margins_are_the_published_rows_of_its_crops(tmp_path):
     """A 512x512 crop of Cityscapes at half size has the frame's height: its first 15 and last 120 rows have no weight."""
     cv2.imwrite(str(tmp_path / "i.png"), np.zeros((1024, 2048, 3), np.uint8))
-    target = SegmentationMapper(mic_det.load_config(REPOSITORY / "configs/gta2cs_seg_daformer.yaml"), labelled=False)
+    target = SegmentationMapper(mic_det.load_config("gta2cs_seg_daformer"), labelled=False)
     expected = torch.ones(512, 512, dtype=torch.bool)
     expected[:15], expected[-120:] = False, False
     for seed in range(4):

@@ -13,7 +13,6 @@ from mic_det.data.detection import check_datasets
 from mic_det.data.kitti import convert_kitti
 from mic_det.outputs import write_json
 from mic_det.toycity.dataset import make_toycity
-from tests.conftest import REPOSITORY
 from tests.data.layouts import voc_xml, write_image, write_text, write_voc
 from tests.data.test_bdd100k import make as make_bdd100k
 from tests.data.test_kitti import LINES
@@ -71,7 +70,7 @@ def root(tmp_path_factory):
 @pytest.mark.parametrize("method", ["", "_mic", "_source_only", "_oracle"])
 def test_datasets_fit_each_other_and_the_model(root, monkeypatch, stem, method):
     monkeypatch.setenv("DETECTRON2_DATASETS", str(root))
-    cfg = mic_det.load_config(REPOSITORY / f"configs/{stem}{method}.yaml")
+    cfg = mic_det.load_config(f"{stem}{method}")
     check_datasets(cfg)
     count, first = EXPECTED[stem]
     assert count == cfg.MODEL.ROI_HEADS.NUM_CLASSES

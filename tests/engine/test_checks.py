@@ -12,7 +12,7 @@ STEMS = {"detection": "toycity_mic", "segmentation": "toycity_seg_mic_daformer",
 
 
 def check(task, *overrides):
-    check_config(load_config(REPOSITORY / f"configs/{STEMS[task]}.yaml", overrides))
+    check_config(load_config(STEMS[task], overrides))
 
 
 @pytest.mark.parametrize(

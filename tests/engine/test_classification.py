@@ -14,7 +14,6 @@ from mic_det.errors import UserError
 from mic_det.evaluation import evaluate
 from mic_det.experiments.benchmark import run_benchmark
 from mic_det.reporting import classification_pictures
-from tests.conftest import REPOSITORY
 from tests.engine.test_trainer import steps
 
 
@@ -53,7 +52,7 @@ def test_the_discriminator_is_trained_but_not_moved(tiny_cls_cfg):
 
 
 def test_rates_are_the_published_ones():
-    cfg = mic_det.load_config(REPOSITORY / "configs/visda_cls_r101_mic.yaml", ["MODEL.DEVICE", "cpu"])
+    cfg = mic_det.load_config("visda_cls_r101_mic", ["MODEL.DEVICE", "cpu"])
     with torch.device("meta"):
         from detectron2.modeling import META_ARCH_REGISTRY
 
@@ -67,7 +66,7 @@ def test_rates_are_the_published_ones():
     for iteration, factor in {0: 1.0, 15000: 0.125, 30000: 0.076}.items():
         scheduler.last_epoch = iteration
         assert scheduler.get_lr() == pytest.approx([factor], abs=5e-4)
-    larger = mic_det.load_config(REPOSITORY / "configs/visda_cls_mic.yaml", ["SOLVER.REFERENCE_IMS_PER_BATCH", 16])
+    larger = mic_det.load_config("visda_cls_mic", ["SOLVER.REFERENCE_IMS_PER_BATCH", 16])
     scaled = scale_to_batch(larger)
     assert (scaled.SOLVER.MAX_ITER, scaled.SOLVER.INVERSE_LR_GAMMA, scaled.MODEL.MIC.CDAN.RAMP_ITERS) == (7500, 0.002, 500)
 
@@ -90,7 +89,7 @@ def test_published_configs_train_and_predict(datasets, tmp_path, name):
         "OUTPUT_DIR",
         str(tmp_path),
     ]
-    cfg = mic_det.load_config(REPOSITORY / f"configs/{name}.yaml", [*options, "DATALOADER.NUM_WORKERS", 0])
+    cfg = mic_det.load_config(name, [*options, "DATALOADER.NUM_WORKERS", 0])
     trainer = AdaptationTrainer(cfg)
     assert all(np.isfinite(list(losses.values())).all() for losses in steps(trainer, 2))
     results = evaluate(trainer.task, cfg, trainer.core, 2)

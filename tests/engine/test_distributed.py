@@ -27,7 +27,7 @@ DETERMINISTIC_SEGMENTATION = [
 
 
 def gradients(path, *overrides, processes=1, config="toycity", fixed=(*TINY, *DETERMINISTIC)):
-    arguments = [REPOSITORY / "tests/engine/gradients.py", REPOSITORY / f"configs/{config}.yaml", path, *fixed, *overrides]
+    arguments = [REPOSITORY / "tests/engine/gradients.py", config, path, *fixed, *overrides]
     if processes > 1:
         arguments = ["-m", "torch.distributed.run", "--nproc-per-node", processes, *RENDEZVOUS, *arguments]
     run_script(*arguments)

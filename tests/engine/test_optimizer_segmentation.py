@@ -6,11 +6,10 @@ from detectron2.modeling import META_ARCH_REGISTRY, build_model
 
 from mic_det.config import load_config
 from mic_det.engine.optimizer import build_optimizer, build_optimizers, build_scheduler
-from tests.conftest import REPOSITORY
 
 
 def config(name, *overrides):
-    return load_config(REPOSITORY / f"configs/{name}.yaml", overrides)
+    return load_config(name, overrides)
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ def arguments(output, *flags, config="toycity.yaml"):
     return [
         REPOSITORY / "tools/train_net.py",
         "--config-file",
-        REPOSITORY / "configs" / config,
+        config,
         *flags,
         *OVERRIDES,
         "OUTPUT_DIR",
@@ -96,7 +96,7 @@ def test_segmentation_resumes_exactly(toycity, tmp_path):
         *("MODEL.MIC.TEACHER.BATCH_STATISTICS", True, "MODEL.SEM_SEG_HEAD.NORM", "BN", "MODEL.MIC.BURN_IN", 1),
         *("MODEL.MIC.TEACHER.RAMP", True, "DATASETS.TEST", (), "SOLVER.MAX_ITER", 5),
     ]
-    command = [REPOSITORY / "tools/train_net.py", "--config-file", REPOSITORY / "configs/toycity_seg_mic_daformer.yaml"]
+    command = [REPOSITORY / "tools/train_net.py", "--config-file", "toycity_seg_mic_daformer"]
 
     def run(folder, *overrides):
         run_script(*command, "--resume", *TINY_SEGMENTATION, *own, "OUTPUT_DIR", folder, *overrides)

@@ -13,7 +13,7 @@ from mic_det.errors import UserError
 from mic_det.evaluation import evaluate
 from mic_det.experiments.benchmark import run_benchmark
 from mic_det.reporting import segmentation_pictures
-from tests.conftest import REPOSITORY, TINY_SEGMENTATION
+from tests.conftest import TINY_SEGMENTATION
 from tests.engine.test_trainer import steps
 
 # Any published config on tiny ToyCity images: smallest encoders, no ImageNet weights.
@@ -44,7 +44,7 @@ def test_every_published_method_trains_and_predicts(datasets, tmp_path, name):
     overrides = [*SMALL, "DATASETS.TARGET", ("toycity_seg_train",), "OUTPUT_DIR", str(tmp_path)]
     if "hrda" in name or "reference" in name:
         overrides += ["TEST.SEM_SEG.WINDOW", (64, 64), "TEST.SEM_SEG.WINDOW_STRIDE", (64, 32), "TEST.SEM_SEG.WINDOW_BATCH", 2]
-    cfg = mic_det.load_config(REPOSITORY / f"configs/{name}.yaml", overrides)
+    cfg = mic_det.load_config(name, overrides)
     trainer = AdaptationTrainer(cfg)
     before = {key: value.clone() for key, value in trainer.core.student.named_parameters()}
     seen = steps(trainer, 2)

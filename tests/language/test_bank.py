@@ -10,7 +10,6 @@ from mic_det.data.camvid import SEMANTIC_CLASSES
 from mic_det.data.label_ids import CLASSES as CITYSCAPES
 from mic_det.errors import UserError
 from mic_det.language import TextBank, open_bank
-from tests.conftest import REPOSITORY
 
 CLASSES = ["road", "car", "sky"]
 CLASS_LISTS = {"cityscapes": CITYSCAPES, "camvid": SEMANTIC_CLASSES}
@@ -33,8 +32,8 @@ def test_a_bank_survives_its_file(bank, tmp_path):
 def test_the_banks_in_the_repository_have_their_datasets_classes_and_know_what_is_alike():
     neighbours = {}
     for name in ("toycity_seg_lcmsm", "camvid_seg_lcmsm"):
-        cfg = mic_det.load_config(REPOSITORY / f"configs/{name}.yaml")
-        bank = open_bank(str(REPOSITORY / cfg.MODEL.LANGUAGE_HEAD.TEXT_BANK), num_classes(cfg))
+        cfg = mic_det.load_config(name)
+        bank = open_bank(cfg.MODEL.LANGUAGE_HEAD.TEXT_BANK, num_classes(cfg))
         bank.check_classes(CLASS_LISTS[Path(cfg.MODEL.LANGUAGE_HEAD.TEXT_BANK).stem.split("_")[0]], name)
         assert bank.model == "all-MiniLM-L6-v2 (sentence-transformers)" and len(bank.weights_sha256) == 64
         likeness = bank.embeddings @ bank.embeddings.T

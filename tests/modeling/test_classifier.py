@@ -12,7 +12,6 @@ import mic_det
 from mic_det.adaptation import AdaptationBatch, class_confusion
 from mic_det.checkpoint.weights import load_weights
 from mic_det.errors import UserError
-from tests.conftest import REPOSITORY
 
 PUBLISHED = ("MODEL.MIC.TEACHER.BATCH_STATISTICS", True, "MODEL.MIC.REFERENCE.WEIGHT_IN_ASCENT_ONLY", True)
 PLAIN = ("MODEL.MIC.MASK.RATIO", 0.0, "MODEL.MIC.AUGMENT.JITTER", 0.0)
@@ -125,7 +124,7 @@ def test_evaluation_gives_the_chosen_networks_probabilities(tiny_cls_cfg, batch)
 def test_networks_have_the_published_sizes():
     """The bottleneck has 256 numbers, and a ViT's vector is its class token."""
     for name, channels in (("visda_cls_mic", 768), ("visda_cls_r101_mic", 2048)):
-        cfg = mic_det.load_config(REPOSITORY / f"configs/{name}.yaml", ["MODEL.TIMM.PRETRAINED_FILE", "", "MODEL.DEVICE", "meta"])
+        cfg = mic_det.load_config(name, ["MODEL.TIMM.PRETRAINED_FILE", "", "MODEL.DEVICE", "meta"])
         with torch.device("meta"):
             from detectron2.modeling import META_ARCH_REGISTRY
 
@@ -135,7 +134,7 @@ def test_networks_have_the_published_sizes():
 
 def test_a_vits_vector_is_its_class_token():
     timm = pytest.importorskip("timm")
-    cfg = mic_det.load_config(REPOSITORY / "configs/visda_cls_mic.yaml", ["MODEL.DEVICE", "cpu"])
+    cfg = mic_det.load_config("visda_cls_mic", ["MODEL.DEVICE", "cpu"])
     cfg.MODEL.TIMM.NAME, cfg.MODEL.TIMM.PRETRAINED_FILE = "vit_tiny_patch16_224", ""
     torch.manual_seed(0)
     student = build_model(cfg).student.eval()

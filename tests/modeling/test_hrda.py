@@ -220,9 +220,7 @@ def test_a_fixed_attention_needs_no_head():
 def test_whole_networks_have_the_published_number_of_parameters(config, overrides, parameters):
     from detectron2.modeling import META_ARCH_REGISTRY
 
-    from tests.conftest import REPOSITORY
-
-    cfg = load_config(REPOSITORY / f"configs/{config}.yaml", overrides)
+    cfg = load_config(config, overrides)
     with torch.device("meta"):
         model = META_ARCH_REGISTRY.get(cfg.MODEL.MIC.STUDENT)(cfg)
     assert sum(parameter.numel() for parameter in model.parameters()) == parameters

@@ -14,7 +14,6 @@ from mic_det.errors import UserError
 from mic_det.modeling.decode_head.base import DecodeHead
 from mic_det.modeling.decode_head.language import LanguageHead, SpatialBlock, TextEmbeddings, cosine_scores
 from mic_det.tasks import task_of
-from tests.conftest import REPOSITORY
 from tests.modeling.test_segmentor import HRDA, gradients, samples
 
 LCMSM = (
@@ -68,7 +67,7 @@ def test_the_spatial_block_equals_a_loop_and_shares_its_filter():
 
 
 def test_shapes_and_sizes_are_the_published_ones():
-    cfg = mic_det.load_config(REPOSITORY / "configs/gta2cs_seg_lcmsm.yaml", ["MODEL.LANGUAGE_HEAD.TEXT_BANK", "random"])
+    cfg = mic_det.load_config("gta2cs_seg_lcmsm", ["MODEL.LANGUAGE_HEAD.TEXT_BANK", "random"])
     with torch.device("meta"):
         student = META_ARCH_REGISTRY.get("EncoderDecoder")(cfg)
         images = torch.empty(2, 3, 512, 512)

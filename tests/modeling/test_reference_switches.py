@@ -5,15 +5,14 @@ import torch
 from detectron2.modeling import build_model
 
 import mic_det
+from mic_det import library
 from mic_det.modeling.reference_switches import NEEDS, idle_switches
 from tests.conftest import REPOSITORY, TINY
 
-CONFIGS = sorted((REPOSITORY / "configs").glob("*.yaml"))
-
 
 def test_no_config_has_an_idle_switch():
-    for path in CONFIGS:
-        assert idle_switches(mic_det.load_config(path)) == {}, path.stem
+    for name in library.names():
+        assert idle_switches(mic_det.load_config(name)) == {}, name
 
 
 @pytest.mark.parametrize(
@@ -41,7 +40,7 @@ def test_no_config_has_an_idle_switch():
 )
 def test_what_a_switch_lacks(config, switch, overrides, need):
     on = (f"MODEL.MIC.REFERENCE.{switch}", True)
-    cfg = mic_det.load_config(REPOSITORY / f"configs/{config}.yaml", [*on, *overrides])
+    cfg = mic_det.load_config(config, [*on, *overrides])
     ((found, lacking),) = idle_switches(cfg).items()
     assert found == switch and lacking.endswith(need)
 

@@ -9,7 +9,7 @@ import torch
 from mic_det.checkpoint import files
 from tests.conftest import REPOSITORY, TINY_CLASSIFICATION, run_script
 
-CONFIG = REPOSITORY / "configs/toycity_cls_mic.yaml"
+CONFIG = "toycity_cls_mic"
 COMMON = ("--config-file", CONFIG)
 SHORT = (*TINY_CLASSIFICATION, "SOLVER.MAX_ITER", 5, "DATASETS.TEST", ())
 

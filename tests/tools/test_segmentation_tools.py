@@ -11,7 +11,7 @@ from mic_det.experiments.demo import SEGMENTATION, run_demo
 from mic_det.experiments.study import methods_of, run_study
 from tests.conftest import REPOSITORY, TINY_SEGMENTATION, run_script
 
-CONFIG = REPOSITORY / "configs/toycity_seg_mic_daformer.yaml"
+CONFIG = "toycity_seg_mic_daformer"
 HRDA = ("MODEL.MIC.STUDENT", "HRDA", "MODEL.HRDA.DETAIL_CROP", "(32,64)")
 SHORT = [*TINY_SEGMENTATION, "SOLVER.MAX_ITER", 2, "MODEL.MIC.BURN_IN", 1]
 

@@ -97,7 +97,7 @@ def test_cs2foggy_runs_as_it_is(cityscapes_root, tmp_path):
         (["SOLVER.MAX_ITERS", "5"], "Did you mean 'SOLVER.MAX_ITER'"),
         (["DATASETS.TARGET", "('toycity_fogy_all_train',)"], "Did you mean 'toycity_foggy_all_train'"),
         (["MODEL.WEIGHTS", "nowhere.pth"], "nowhere.pth does not exist"),
-        (["DATASETS.TRAIN", "('cityscapes_train',)"], "python datasets/prepare_cityscapes.py --root"),
+        (["DATASETS.TRAIN", "('cityscapes_train',)"], "mic-det prepare cityscapes --root"),
         (["SOLVER.OPTIMIZER", "LAMB"], "should be 'SGD' or 'AdamW'"),
         (["SOLVER.TARGET_IMS_PER_BATCH", "3", "SOLVER.ACCUMULATE", "2"], "need a multiple of 2"),
     ],

@@ -55,7 +55,7 @@ def test_gallery_with_truth_says_that_it_uses_labels(toycity, weights, tmp_path)
     assert len(re.findall(r"\d+ right, \d+ missed, \d+ wrong", page)) == 2 * 3
     assert "<th>threshold</th>" in page
     wrong = gallery("--truth", "camvid_day_val", weights=weights, output=tmp_path / "h.html", check=False)
-    assert wrong.returncode == 1 and "prepare_camvid.py" in wrong.stderr
+    assert wrong.returncode == 1 and "mic-det prepare camvid" in wrong.stderr
 
 
 def test_diagnosis_counts_by_hand(tiny_cfg):

@@ -4,14 +4,17 @@ The score map and its spatial block follow LSeg (Li et al., ICLR 2022).
 """
 
 import logging
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from detectron2.config import CfgNode
+from detectron2.layers import ShapeSpec
+from torch import Tensor, nn
 
 from mic_det.language import open_bank
 
-from .base import build_head
+from .base import DecodeHead, build_head
 
 logger = logging.getLogger(__name__)
 
@@ -19,7 +22,9 @@ logger = logging.getLogger(__name__)
 class TextEmbeddings(nn.Module):
     """A text bank, projected to the width of the image's features: only the projection learns."""
 
-    def __init__(self, bank, width):
+    bank: Tensor
+
+    def __init__(self, bank: Tensor, width: int) -> None:
         """
         Args:
             bank: KxD float tensor of class embeddings.
@@ -29,7 +34,7 @@ class TextEmbeddings(nn.Module):
         self.register_buffer("bank", bank.clone())
         self.projection = nn.Linear(bank.shape[1], width)
 
-    def forward(self):
+    def forward(self) -> Tensor:
         """KxC."""
         return self.projection(self.bank)
 
@@ -40,12 +45,12 @@ class SpatialBlock(nn.Module):
     ReLU stands between the applications, none after the last (LSeg, section 3.3: the BottleneckBlock).
     """
 
-    def __init__(self, depth=2):
+    def __init__(self, depth: int = 2) -> None:
         super().__init__()
         self.depth = depth
         self.conv = nn.Conv2d(1, 1, 3, padding=1)
 
-    def forward(self, scores):
+    def forward(self, scores: Tensor) -> Tensor:
         """NxKxHxW -> NxKxHxW."""
         for index in range(self.depth):
             scores = scores.relu() if index else scores
@@ -54,7 +59,7 @@ class SpatialBlock(nn.Module):
         return scores
 
 
-def cosine_scores(features, text, temperature):
+def cosine_scores(features: Tensor, text: Tensor, temperature: float) -> Tensor:
     """Cosines of NxCxHxW features and KxC text, divided by `temperature`: NxKxHxW."""
     features, text = F.normalize(features.float(), dim=1), F.normalize(text.float(), dim=1)
     return torch.einsum("nchw,kc->nkhw", features, text) / temperature
@@ -67,7 +72,7 @@ class LanguageHead(nn.Module):
         stride: as in DecodeHead.
     """
 
-    def __init__(self, decoder, text, temperature=0.07):
+    def __init__(self, decoder: DecodeHead, text: TextEmbeddings, temperature: float = 0.07) -> None:
         """
         Args:
             decoder: DecodeHead; its classifier is replaced by one that takes K more channels.
@@ -84,13 +89,13 @@ class LanguageHead(nn.Module):
         self.spatial = SpatialBlock()
         self.stride = decoder.stride
 
-    def forward(self, features):
+    def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         values = self.decoder.embed(features)
         scores = self.spatial(cosine_scores(values, self.text(), self.temperature))
         return self.decoder.classify(torch.cat([values, scores.to(values.dtype)], dim=1))
 
 
-def build_language_head(cfg, input_shape):
+def build_language_head(cfg: CfgNode, input_shape: Mapping[str, ShapeSpec]) -> nn.Module:
     """A second decoder like the first; with a text bank, a LanguageHead around it."""
     decoder, head = build_head(cfg, input_shape), cfg.MODEL.LANGUAGE_HEAD
     bank = open_bank(head.TEXT_BANK, cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES)
