@@ -1,25 +1,35 @@
 """The report of a single run: `report.html` in its output folder."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from detectron2.config import CfgNode
+from torch import nn
 
 from mic_det.evaluation.metrics import names_in, per_class
 from mic_det.machine import machine
 from mic_det.outputs import write_json
 from mic_det.reporting import report
 
+if TYPE_CHECKING:  # tasks import reports
+    from mic_det.tasks import Task
 
-def read_results(folder, method, test_names=None):
+
+def read_results(folder: str | Path, method: str, test_names: Mapping[str, str] | None = None, first: bool = False) -> list[dict]:
     """Results of a run's last evaluation, as summary.json and reports list them, each with `best_of` earlier ones.
 
     Args:
         folder: OUTPUT_DIR.
         method: what to call the run.
         test_names: dataset name -> name to show; the dataset's own by default.
+        first: those of its first evaluation instead; none where that is the last one.
     """
     found = report.read_lines(Path(folder) / "evaluation.json")
     # Those without an iteration are of weights that somebody evaluated here.
     entries = [entry for entry in found if entry["iteration"] is not None] or found
     last = entries[-1]["iteration"] if entries else None
+    wanted = entries[0]["iteration"] if entries and first else last
     return [
         {
             "method": method,
@@ -32,11 +42,11 @@ def read_results(folder, method, test_names=None):
             "machine": entry["machine"],
         }
         for entry in entries
-        if entry["iteration"] == last
+        if entry["iteration"] == wanted and not (first and wanted == last)
     ]
 
 
-def best_of(entries, last):
+def best_of(entries: Sequence[dict], last: dict) -> dict | None:
     """{"value", "iterations"} of the evaluation with the best headline metric, chosen by the test labels; None if there is one.
 
     Args:
@@ -52,7 +62,7 @@ def best_of(entries, last):
     return {"value": best[metric], "iterations": best["iteration"]}
 
 
-def best_note(results):
+def best_note(results: Sequence[dict]) -> list[str]:
     """A list with a sentence on what choosing a checkpoint by test labels would report, or an empty one."""
     found = [
         f"{run['best']['value']:.1f} ({run['model']} on {run['test']}, after {run['best']['iterations']} iterations)"
@@ -67,7 +77,7 @@ def best_note(results):
     ]
 
 
-def write_run_report(task, cfg, model):
+def write_run_report(task: "Task", cfg: CfgNode, model: nn.Module) -> Path:
     """Write OUTPUT_DIR/report.html: results, pictures of predictions and masked inputs, curves. Returns its path.
 
     Args:
@@ -76,22 +86,43 @@ def write_run_report(task, cfg, model):
     """
     folder = Path(cfg.OUTPUT_DIR)
     name = folder.name
-    results = read_results(folder, name)
-    sections = []
+    results, references = read_results(folder, name), read_results(folder, name, first=True)
+    sections, legend = [], task.pictures.legend(cfg)
     for dataset in cfg.DATASETS.TEST:
         networks = {kind: model.network(kind) for kind in cfg.TEST.MODELS}
-        sections.append(report.picture_section(f"Predictions on {dataset}", task.comparison(cfg, networks, dataset)))
+        sections.append(
+            report.picture_section(f"Predictions on {dataset}", task.comparison(cfg, networks, dataset), legend=legend)
+        )
     if cfg.DATASETS.TARGET:
-        sections.append(report.picture_section("Pseudo-labels and masked inputs", task.lessons(cfg, model)))
+        sections.append(report.picture_section("Pseudo-labels and masked inputs", task.lessons(cfg, model), legend=legend))
     sections += task.sections(cfg, folder)
     sections += [report.class_section(results, cfg.TEST.MODELS[0], dataset) for dataset in cfg.DATASETS.TEST]
     sections.append(report.curve_section({name: folder}, task.curves))
     page = folder / "report.html"
     source, target = ", ".join(cfg.DATASETS.TRAIN), ", ".join(cfg.DATASETS.TARGET) or "no target"
     subtitle = f"{source} to {target}; seed {cfg.SEED}; {cfg.SOLVER.MAX_ITER} iterations; {machine()}."
-    report.write_report(page, name, subtitle, results, sections, [*task.notes(cfg), *best_note(results)])
+    report.write_report(
+        page,
+        name,
+        subtitle,
+        results,
+        sections,
+        best_note(results),
+        references=references,
+        reference=reference_note(references),
+        adapts_from=cfg.MODEL.MIC.BURN_IN if cfg.DATASETS.TARGET else None,
+        warnings=task.notes(cfg),
+    )
     return page
 
 
-def write_summary(path, **content):
+def reference_note(references: Sequence[dict]) -> str:
+    """A sentence on what a run's results are compared with, or an empty one."""
+    if not references:
+        return ""
+    return f"Differences are to the run's first evaluation, after {references[0]['iterations']} iterations, in percent points."
+
+
+def write_summary(path: str | Path, **content: object) -> None:
+    """Write results as indented JSON."""
     write_json(path, content, indent=1)
