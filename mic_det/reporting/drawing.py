@@ -43,7 +43,7 @@ def draw_boxes(
     """
     zoom = max(1, round(MIN_WIDTH / image.shape[1]))
     picture = Image.fromarray(cv2.resize(image, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR))
-    draw, width = ImageDraw.Draw(picture), max(2, round(picture.width / 320))
+    draw, width = ImageDraw.Draw(picture), max(3, round(picture.width / 240))
     corners = (torch.as_tensor(boxes, dtype=torch.float32).reshape(-1, 4) * zoom).tolist()
     # Large ones first: what lies in them is drawn over them.
     chosen = sorted((index for index, box in enumerate(corners) if is_solid(box)), key=lambda index: -area(corners[index]))

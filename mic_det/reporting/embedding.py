@@ -24,7 +24,7 @@ class Picture(NamedTuple):
 
 
 class Plot(NamedTuple):
-    """An embedded figure for light and for dark pages: data URIs, what it shows in words, and its size in points."""
+    """An embedded figure for light and for dark pages: data URIs, what it shows in words, and its size in pixels."""
 
     light: str
     dark: str
@@ -64,5 +64,5 @@ def embed_figure(draw: Callable[[], Figure], caption: str) -> Plot:
             figure, buffer = draw(), io.BytesIO()
             figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
         drawn[name] = embed(buffer.getvalue(), "svg+xml")
-        size = tuple(round(72 * inches) for inches in figure.get_size_inches())
+        size = tuple(round(96 * inches) for inches in figure.get_size_inches())
     return Plot(drawn["light"], drawn["dark"], caption, *size)

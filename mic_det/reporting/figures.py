@@ -79,7 +79,7 @@ def class_bars(values: Mapping[str, Mapping[str, float | None]], title: str, met
         metric: name of the values.
     """
     classes = list(next(iter(values.values())))
-    figure = Figure(figsize=(min(max(0.5 * len(classes) * max(len(values), 2) ** 0.5, 6), 14), 3.2), layout="constrained")
+    figure = Figure(figsize=(min(max(0.8 * len(classes), 6), 12), 3.2), layout="constrained")
     axes = figure.subplots()
     width = 0.8 / len(values)
     for position, (run, by_class) in enumerate(values.items()):

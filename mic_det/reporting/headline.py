@@ -86,6 +86,8 @@ def comparison(run: dict, reference: dict, adapts_from: int | None) -> str:
     start, end = reference["iterations"], run["iterations"]
     if adapts_from and start == adapts_from:
         return f"What adaptation and {end - start} more iterations brought, since iteration {start}, where it began"
+    if adapts_from is not None and start < adapts_from:
+        return f"What training from iteration {start} to {end} brought, with adaptation since {adapts_from}"
     if adapts_from is None:
         return f"What training from iteration {start} to {end} brought, without adaptation"
-    return f"What training from iteration {start} to {end} brought, adaptation among it"
+    return f"What training from iteration {start} to {end} brought, all of it with adaptation"

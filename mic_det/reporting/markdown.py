@@ -46,14 +46,17 @@ def spread(values: Iterable[float | None]) -> str:
 
 
 def select(results: Sequence[dict], **wanted: object) -> list[dict]:
+    """Those of the results that have all wanted values."""
     return [run for run in results if all(run[key] == value for key, value in wanted.items())]
 
 
 def ordered(results: Sequence[dict], key: str) -> list:
+    """The values of a key, each once, in the order of the results."""
     return list(dict.fromkeys(run[key] for run in results))
 
 
 def main_table(results: Sequence[dict]) -> str:
+    """Mean and deviation of the shown metrics, by method, model and test set."""
     tests, shown = ordered(results, "test"), names_in(results[0]).shown
     rows = []
     for method in ordered(results, "method"):
@@ -83,6 +86,7 @@ def best_table(results: Sequence[dict]) -> str:
 
 
 def class_table(results: Sequence[dict], test: str, model: str) -> str:
+    """Mean and deviation per class, by method."""
     runs = select(results, test=test, model=model)
     names = names_in(runs[0])
     classes = list(runs[0][names.class_key])
@@ -112,7 +116,7 @@ def difference(results: Sequence[dict], better: str, worse: str, test: str, mode
     return f"{text}."
 
 
-def join_blocks(parts: Iterable[str]) -> str:
+def join_blocks(parts: Sequence[str]) -> str:
     """Blank lines between blocks, none between the items of a list."""
     text = parts[0]
     for previous, part in pairwise(parts):
@@ -121,6 +125,7 @@ def join_blocks(parts: Iterable[str]) -> str:
 
 
 def best_section(results: Sequence[dict]) -> list[str]:
+    """Blocks on the best checkpoints, with a warning."""
     return [
         "## Best checkpoint, selected by target labels",
         "The best of each run's evaluations. Unsupervised adaptation has no labels to select by: these figures are only for "

@@ -16,25 +16,49 @@ if TYPE_CHECKING:  # tasks import reports
     from mic_det.tasks import Task
 
 
-def read_results(folder: str | Path, method: str, test_names: Mapping[str, str] | None = None, first: bool = False) -> list[dict]:
+def read_results(folder: str | Path, method: str, test_names: Mapping[str, str] | None = None) -> list[dict]:
     """Results of a run's last evaluation, as summary.json and reports list them, each with `best_of` earlier ones.
 
     Args:
         folder: OUTPUT_DIR.
         method: what to call the run.
         test_names: dataset name -> name to show; the dataset's own by default.
-        first: those of its first evaluation instead; none where that is the last one.
     """
-    found = report.read_lines(Path(folder) / "evaluation.json")
-    # Those without an iteration are of weights that somebody evaluated here.
-    entries = [entry for entry in found if entry["iteration"] is not None] or found
+    entries = evaluations(folder)
     last = entries[-1]["iteration"] if entries else None
-    wanted = entries[0]["iteration"] if entries and first else last
+    return results_at(entries, last, method, test_names or {})
+
+
+def read_references(folder: str | Path, method: str, adapts_from: int | None) -> list[dict]:
+    """Results to compare those of `read_results` with: of the last evaluation before the run adapted, or of its first one.
+
+    Args:
+        adapts_from: the run's first iteration with adaptation; None when it does not adapt.
+
+    Returns:
+        Rows as of `read_results`; none when the run was evaluated only once.
+    """
+    entries = evaluations(folder)
+    iterations = sorted({entry["iteration"] for entry in entries if entry["iteration"] is not None})
+    if len(iterations) < 2:
+        return []
+    before = [iteration for iteration in iterations[:-1] if iteration <= (adapts_from or 0)]
+    return results_at(entries, before[-1] if before else iterations[0], method, {})
+
+
+def evaluations(folder: str | Path) -> list[dict]:
+    """Entries of a run's evaluation.json; those of weights that somebody evaluated there only where there are no others."""
+    found = report.read_lines(Path(folder) / "evaluation.json")
+    return [entry for entry in found if entry["iteration"] is not None] or found
+
+
+def results_at(entries: Sequence[dict], iteration: int | None, method: str, test_names: Mapping[str, str]) -> list[dict]:
+    """The rows of one iteration's evaluation."""
     return [
         {
             "method": method,
             "model": entry["model"],
-            "test": (test_names or {}).get(entry["dataset"], entry["dataset"]),
+            "test": test_names.get(entry["dataset"], entry["dataset"]),
             "iterations": entry["iteration"],
             **{name: entry[name] for name in names_in(entry).overall},
             names_in(entry).class_key: per_class(entry, names_in(entry).per_class),
@@ -42,7 +66,7 @@ def read_results(folder: str | Path, method: str, test_names: Mapping[str, str] 
             "machine": entry["machine"],
         }
         for entry in entries
-        if entry["iteration"] == wanted and not (first and wanted == last)
+        if entry["iteration"] == iteration
     ]
 
 
@@ -86,7 +110,9 @@ def write_run_report(task: "Task", cfg: CfgNode, model: nn.Module) -> Path:
     """
     folder = Path(cfg.OUTPUT_DIR)
     name = folder.name
-    results, references = read_results(folder, name), read_results(folder, name, first=True)
+    results = read_results(folder, name)
+    adapts_from = cfg.MODEL.MIC.BURN_IN if cfg.DATASETS.TARGET else None
+    references = read_references(folder, name, adapts_from)
     sections, legend = [], task.pictures.legend(cfg)
     for dataset in cfg.DATASETS.TEST:
         networks = {kind: model.network(kind) for kind in cfg.TEST.MODELS}
@@ -110,7 +136,7 @@ def write_run_report(task: "Task", cfg: CfgNode, model: nn.Module) -> Path:
         best_note(results),
         references=references,
         reference=reference_note(references),
-        adapts_from=cfg.MODEL.MIC.BURN_IN if cfg.DATASETS.TARGET else None,
+        adapts_from=adapts_from,
         warnings=task.notes(cfg),
     )
     return page
@@ -120,7 +146,7 @@ def reference_note(references: Sequence[dict]) -> str:
     """A sentence on what a run's results are compared with, or an empty one."""
     if not references:
         return ""
-    return f"Differences are to the run's first evaluation, after {references[0]['iterations']} iterations, in percent points."
+    return f"Differences are to the run's evaluation after {references[0]['iterations']} iterations, in percent points."
 
 
 def write_summary(path: str | Path, **content: object) -> None:
