@@ -46,8 +46,9 @@ def comparison(cfg: CfgNode, networks: Mapping[str, nn.Module], dataset: str, co
         networks: caption -> classification network in evaluation mode.
     """
     mapper, pictures = ClassificationMapper(cfg, labelled=True, random=False), []
+    records = load_labelled(dataset)  # the folders' names are the classes: known once they are read
     names = MetadataCatalog.get(dataset).thing_classes
-    for _, sample in readable(evenly(load_labelled(dataset), 3 * count), mapper):
+    for _, sample in readable(evenly(records, 3 * count), mapper):
         answers = [f"{caption}: {answer(network([sample])[0]['scores'], names)}" for caption, network in networks.items()]
         caption = "; ".join([f"truth: {names[sample['label']]}", *answers])
         pictures.append((caption, rgb(sample["image"].permute(1, 2, 0).numpy(), cfg.INPUT.FORMAT)))

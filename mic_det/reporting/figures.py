@@ -13,6 +13,8 @@ from mic_det.reporting.palette import curve_colour
 INK = {"light": "#1d2733", "dark": "#e3e9f0"}
 QUIET = {"light": "#c3ccd6", "dark": "#3d4a58"}
 LINES = ("-", "--", "-.", ":")
+SHADE = (31, 102, 173)  # RGB of 100 percent
+FULL = 80  # percent from which a cell needs white text on either page
 MOST_IN_A_ROW = 12  # class names that stand upright below bars
 
 
@@ -41,7 +43,7 @@ def curves(histories: Mapping[str, Sequence[dict]], name: str, title: str) -> Fi
         points = [(entry["iteration"] + 1, entry[name]) for entry in entries if entry.get(name) is not None]
         if points:
             marker = "o" if len(points) < 12 else None
-            line = LINES[position // 8 % len(LINES)] if len(histories) > 8 else LINES[0]
+            line = LINES[position % len(LINES)]  # runs that coincide are both seen
             colour = curve_colour(position + (len(histories) == 1))
             axes.plot(*zip(*points, strict=True), line, label=run, color=colour, marker=marker, markersize=4, linewidth=1.6)
     axes.set(title=title, xlabel="iteration")
@@ -87,7 +89,7 @@ def class_bars(values: Mapping[str, Mapping[str, float | None]], title: str, met
         colour = curve_colour(position + (len(values) == 1))
         axes.bar(places, [by_class.get(name) or 0 for name in classes], width, label=run, color=colour)
     upright = len(classes) < MOST_IN_A_ROW
-    axes.set_xticks(range(len(classes)), classes, rotation=0 if upright else 40, ha="center" if upright else "right")
+    axes.set_xticks(range(len(classes)), classes, rotation=0 if upright else 40, ha="center" if upright else "right", size=9)
     axes.set(title=title, ylabel=metric, ylim=(0, 100))
     axes.grid(axis="y", linewidth=0.6)
     axes.set_axisbelow(True)
@@ -107,11 +109,17 @@ def confusion(matrix: Sequence[Sequence[float]], classes: Sequence[str]) -> Figu
     shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     figure = Figure(figsize=(0.42 * len(classes) + 2.2, 0.36 * len(classes) + 1.6), layout="constrained")
     axes = figure.subplots()
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=100, aspect="auto")
+    axes.imshow(shades(shares), aspect="auto")
     for row, column in zip(*np.nonzero(shares >= 1), strict=True):
-        dark = shares[row, column] > 55
-        axes.text(column, row, f"{shares[row, column]:.0f}", ha="center", va="center", size=8, color="white" if dark else "black")
+        ink = {"color": "white"} if shares[row, column] > FULL else {}
+        axes.text(column, row, f"{shares[row, column]:.0f}", ha="center", va="center", size=8, **ink)
     axes.set_xticks(range(len(classes)), classes, rotation=60, ha="right", size=8)
     axes.set_yticks(range(len(classes)), classes, size=8)
     axes.set(xlabel="predicted", ylabel="true")
     return figure
+
+
+def shades(shares: np.ndarray) -> np.ndarray:
+    """KxKx4 RGBA in 0..1 of percentages: the page shows through where they are small."""
+    opacity = np.asarray(shares)[..., None] / 100
+    return np.concatenate([np.broadcast_to(np.array(SHADE) / 255, (*opacity.shape[:-1], 3)), opacity], axis=-1)

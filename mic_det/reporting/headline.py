@@ -75,7 +75,7 @@ def headline(results: Sequence[dict], references: Sequence[dict], adapts_from: i
         first = f"{run['method']} against {reference['method']}: {metric} {value:.1f} against {reference[metric]:.1f} ({where})."
     verdict = {
         "none": "That is no clear difference: another seed may turn it round.",
-        "gain": "One run each: before believing a small gain, repeat it with other seeds.",
+        "gain": "One seed: before believing a small gain, repeat it with others.",
         "loss": "That is a loss: look at the pseudo-labels below before training longer.",
     }[kind]
     return Headline(f"{signed(gain)} {metric}", kind, (first, MEANINGS[metric], verdict))
