@@ -42,7 +42,7 @@ def draw_label(
     """
     width, height = draw.im.size
     text = shortened(text, size, width - 2 * PADDING)
-    long, high = font(size).getlength(text) + 2 * PADDING, min(sum(font(size).getmetrics()) + 2, height)
+    long, high = min(font(size).getlength(text) + 2 * PADDING, width), min(sum(font(size).getmetrics()) + 2, height)
     left, top, _, bottom = box
     rows = (top - high, top, bottom, bottom - high)
     x = min(max(left, 0), width - long)
