@@ -1,8 +1,13 @@
 """A static HTML gallery of pseudo-labels for classification; with classes at hand, also of how many are right."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 import torch
+from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
+from torch import nn
 from tqdm import tqdm
 
 from mic_det.config import num_classes
@@ -14,9 +19,18 @@ from mic_det.reporting import report
 from mic_det.reporting.classification_pictures import in_rows, lesson
 from mic_det.reporting.detection_gallery import DIAGNOSTIC
 from mic_det.reporting.images import evenly
+from mic_det.reporting.report import Section
 
 
-def write_gallery(cfg, model, path, source=None, truth=None, count=24, seed=0):
+def write_gallery(
+    cfg: CfgNode,
+    model: nn.Module,
+    path: str | Path,
+    source: str | None = None,
+    truth: str | None = None,
+    count: int = 24,
+    seed: int = 0,
+) -> list[str]:
     """Write the gallery to `path`; arguments, result and errors as in `detection_gallery.write_gallery`."""
     records = load_labelled(truth) if truth else load_unlabelled(source)
     names = class_names(cfg.DATASETS.TRAIN[0], num_classes(cfg))
@@ -47,11 +61,12 @@ def write_gallery(cfg, model, path, source=None, truth=None, count=24, seed=0):
 
 
 @torch.inference_mode()
-def teacher_class(model, sample):
+def teacher_class(model: nn.Module, sample: dict) -> int:
+    """Index of the class that the teacher gives an image."""
     return int(model.network("teacher")([sample])[0]["scores"].argmax())
 
 
-def diagnostic_section(found, names):
+def diagnostic_section(found: Sequence[tuple[int, int]], names: list[str]) -> Section:
     """Recall and precision per class of (true, pseudo) pairs."""
     truth, pseudo = np.array(found).T
     rows = [["class", "images", "labelled right, %", "pseudo-labels", "of them right, %"]]

@@ -1,29 +1,46 @@
 """A static HTML gallery of pseudo-labels: what the teacher says, what the student is shown, and what it finds."""
 
+from collections.abc import Collection
+from pathlib import Path
+
 import numpy as np
 import torch
+from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
 from detectron2.evaluation.coco_evaluation import instances_to_coco_json
 from detectron2.structures import Instances
+from torch import nn
 from tqdm import tqdm
 
+from mic_det.adaptation import PseudoBoxes
 from mic_det.config import num_classes
 from mic_det.data.catalog import class_names, load_labelled, load_unlabelled
 from mic_det.data.detection_mapper import TestMapper
 from mic_det.data.stream import READ_ERRORS, seeded
 from mic_det.errors import UserError
-from mic_det.evaluation.matching import TRUE, match_all
+from mic_det.evaluation.matching import TRUE, ClassMatches, match_all
 from mic_det.reporting import errors, report
 from mic_det.reporting.detection_pictures import pseudo_label_row
 from mic_det.reporting.drawing import draw_boxes, rgb
 from mic_det.reporting.images import evenly
+from mic_det.reporting.palette import legend_of
+from mic_det.reporting.report import Section
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
-KINDS = ("wrong", "missed", "right")  # in the order of the drawing's colours: red, orange, green
+# What is said of a box of the diagnosis, and its line; colours are those of the classes.
+VERDICTS = {"right": ("", "solid"), "wrong": ("wrong", "dashed"), "missed": ("missed", "dotted")}
 DIAGNOSTIC = "diagnostic: uses target labels"
 
 
-def write_gallery(cfg, model, path, source=None, truth=None, count=24, seed=0):
+def write_gallery(
+    cfg: CfgNode,
+    model: nn.Module,
+    path: str | Path,
+    source: str | None = None,
+    truth: str | None = None,
+    count: int = 24,
+    seed: int = 0,
+) -> list[str]:
     """Write the gallery to `path`.
 
     Args:
@@ -61,7 +78,8 @@ def write_gallery(cfg, model, path, source=None, truth=None, count=24, seed=0):
         rows.append(row)
     if not rows:
         raise UserError(f"None of the {len(records)} images of {truth or source} could be read.")
-    sections = [report.picture_section("Images", rows)]
+    marks = [(f"{kind} pseudo box", line) for kind, (_, line) in VERDICTS.items()] if truth else []
+    sections = [report.picture_section("Images", rows, legend=legend_of(names), marks=marks)]
     if truth:
         sections.insert(0, diagnostic_section(restrict(content, seen), detections, cfg))
     subtitle = f"{truth or source}; {len(rows)} of {len(records)} images; threshold {cfg.MODEL.MIC.PSEUDO_LABELS.THRESHOLD:g}"
@@ -70,40 +88,51 @@ def write_gallery(cfg, model, path, source=None, truth=None, count=24, seed=0):
 
 
 @torch.inference_mode()
-def teacher_detections(model, sample, record):
+def teacher_detections(model: nn.Module, sample: dict, record: dict) -> list[dict]:
     """COCO results of the teacher on one image, category ids from 1."""
     sample = {**sample, "height": record["height"], "width": record["width"]}
     found = instances_to_coco_json(model.network("teacher")([sample])[0]["instances"].to("cpu"), record["image_id"])
     return [{**item, "category_id": item["category_id"] + 1} for item in found]
 
 
-def restrict(content, image_ids):
+def restrict(content: dict, image_ids: Collection) -> dict:
     """A COCO dictionary of some images only."""
     kept = set(image_ids)
     annotations = [item for item in content["annotations"] if item["image_id"] in kept]
     return {**content, "images": [image for image in content["images"] if image["id"] in kept], "annotations": annotations}
 
 
-def diagnosis(cfg, record, sample, label, content):
+def diagnosis(cfg: CfgNode, record: dict, sample: dict, label: PseudoBoxes, content: dict) -> tuple[str, np.ndarray]:
     """(caption, picture) of right, wrong and missed pseudo boxes on one image, in network-input pixels."""
     image = rgb(sample["image"].permute(1, 2, 0).numpy(), cfg.INPUT.FORMAT)
     scale = image.shape[1] / record["width"]
     truth = restrict(content, [record["image_id"]])
     truth["annotations"] = [{**item, "bbox": [value * scale for value in item["bbox"]]} for item in truth["annotations"]]
-    matches = match_all(truth, pseudo_results(label, record["image_id"])).values()
-    groups = {
-        "wrong": np.concatenate([own.boxes[own.false] for own in matches]),
-        "missed": np.concatenate([own.truth_boxes[own.found_at < 0] for own in matches]),
-        "right": np.concatenate([own.boxes[own.kinds == TRUE] for own in matches]),
-    }
-    boxes = torch.from_numpy(np.concatenate([groups[name] for name in KINDS]))
-    boxes[:, 2:] += boxes[:, :2]
-    kinds = [index for index, name in enumerate(KINDS) for _ in groups[name]]
-    tally = ", ".join(f"{len(groups[name])} {name}" for name in reversed(KINDS))
-    return f"{tally} ({DIAGNOSTIC})", draw_boxes(image, boxes, kinds, KINDS)
+    matches = match_all(truth, pseudo_results(label, record["image_id"]))
+    boxes, classes, verdicts = judged(matches)
+    tally = ", ".join(f"{verdicts.count(VERDICTS[kind])} {kind}" for kind in ("right", "missed", "wrong"))
+    return f"{tally} ({DIAGNOSTIC})", draw_boxes(image, boxes, classes, list(matches), verdicts=verdicts)
 
 
-def pseudo_results(label, image_id):
+def judged(matches: dict[str, ClassMatches]) -> tuple[torch.Tensor, list[int], list[tuple[str, str]]]:
+    """Nx4 XYXY boxes that are right, wrong or missed, the places of their classes in `matches`, and their VERDICTS."""
+    boxes, classes, verdicts = [np.zeros((0, 4))], [], []
+    for index, own in enumerate(matches.values()):
+        groups = {
+            "wrong": own.boxes[own.false],
+            "missed": own.truth_boxes[own.found_at < 0],
+            "right": own.boxes[own.kinds == TRUE],
+        }
+        for kind, found in groups.items():
+            boxes.append(np.asarray(found).reshape(-1, 4))
+            classes += [index] * len(found)
+            verdicts += [VERDICTS[kind]] * len(found)
+    corners = torch.from_numpy(np.concatenate(boxes))
+    corners[:, 2:] += corners[:, :2]
+    return corners, classes, verdicts
+
+
+def pseudo_results(label: PseudoBoxes, image_id: int) -> list[dict]:
     """PseudoBoxes as COCO results, category ids from 1."""
     instances = label.instances.to("cpu")
     found = Instances(
@@ -112,7 +141,7 @@ def pseudo_results(label, image_id):
     return [{**item, "category_id": item["category_id"] + 1} for item in instances_to_coco_json(found, image_id)]
 
 
-def diagnostic_section(content, detections, cfg):
+def diagnostic_section(content: dict, detections: list[dict], cfg: CfgNode) -> Section:
     matches = match_all(content, detections)
     threshold = cfg.MODEL.MIC.PSEUDO_LABELS.THRESHOLD
     return {

@@ -1,10 +1,15 @@
 """Pictures of what models see and find."""
 
+from collections.abc import Mapping
+
+import numpy as np
 import torch
+from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
 from detectron2.structures import BoxMode, ImageList
+from torch import nn
 
-from mic_det.adaptation import MaskedConsistency
+from mic_det.adaptation import MaskedConsistency, PseudoBoxes
 from mic_det.config import num_classes
 from mic_det.data.catalog import class_names, load_labelled
 from mic_det.data.detection import training_data
@@ -12,12 +17,19 @@ from mic_det.data.detection_mapper import TestMapper
 from mic_det.data.stream import seeded
 from mic_det.reporting.drawing import denormalised, draw_boxes, draw_instances, rgb
 from mic_det.reporting.images import evenly, readable, training_samples
+from mic_det.reporting.palette import LegendEntry, legend_of
 
 MIN_SCORE = 0.5
+Row = list[tuple[str, np.ndarray]]  # (caption, HxWx3 uint8 RGB image)
+
+
+def legend(cfg: CfgNode) -> list[LegendEntry]:
+    """Classes and the colours of their boxes."""
+    return legend_of(class_names(cfg.DATASETS.TRAIN[0], num_classes(cfg)))
 
 
 @torch.inference_mode()
-def comparison(cfg, detectors, dataset, count=6):
+def comparison(cfg: CfgNode, detectors: Mapping[str, nn.Module], dataset: str, count: int = 6) -> list[Row]:
     """Rows of (caption, image) for ground truth and every detector on `count` images of a labelled dataset.
 
     Args:
@@ -41,7 +53,7 @@ def comparison(cfg, detectors, dataset, count=6):
 
 
 @torch.inference_mode()
-def pseudo_label_row(cfg, model, sample, names):
+def pseudo_label_row(cfg: CfgNode, model: nn.Module, sample: dict, names: list[str]) -> tuple[Row, PseudoBoxes]:
     """What one unlabelled sample teaches: [(caption, image)] and the PseudoBoxes.
 
     The pictures are the complete image with the teacher's pseudo boxes, the masked input with the same boxes, and the masked
@@ -71,7 +83,7 @@ def pseudo_label_row(cfg, model, sample, names):
     return row, label
 
 
-def lessons(cfg, model, count=3, seed=0):
+def lessons(cfg: CfgNode, model: nn.Module, count: int = 3, seed: int = 0) -> list[Row]:
     """Rows of `pseudo_label_row` for a few of the target's images, augmented as in training."""
     names, rows = class_names(cfg.DATASETS.TRAIN[0], num_classes(cfg)), []
     for position, sample in enumerate(training_samples(training_data(cfg, labelled=False), count, seed)):

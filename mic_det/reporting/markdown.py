@@ -1,6 +1,7 @@
 """The Markdown report of a study: mean and standard deviation over seeds, with all conditions."""
 
 import statistics
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from tabulate import tabulate
@@ -34,7 +35,7 @@ PAIRS = (
 STUDENT_T = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)
 
 
-def spread(values):
+def spread(values: Iterable[float | None]) -> str:
     """`mean ± standard deviation` of percentages over seeds; a dash where there is nothing."""
     values = [value for value in values if value is not None]
     if not values:
@@ -44,15 +45,18 @@ def spread(values):
     return f"{statistics.mean(values):.1f} ± {statistics.stdev(values):.1f}"
 
 
-def select(results, **wanted):
+def select(results: Sequence[dict], **wanted: object) -> list[dict]:
+    """Those of the results that have all wanted values."""
     return [run for run in results if all(run[key] == value for key, value in wanted.items())]
 
 
-def ordered(results, key):
+def ordered(results: Sequence[dict], key: str) -> list:
+    """The values of a key, each once, in the order of the results."""
     return list(dict.fromkeys(run[key] for run in results))
 
 
-def main_table(results):
+def main_table(results: Sequence[dict]) -> str:
+    """Mean and deviation of the shown metrics, by method, model and test set."""
     tests, shown = ordered(results, "test"), names_in(results[0]).shown
     rows = []
     for method in ordered(results, "method"):
@@ -66,7 +70,7 @@ def main_table(results):
     return tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
 
 
-def best_table(results):
+def best_table(results: Sequence[dict]) -> str:
     """What choosing every run's checkpoint by the test labels would report."""
     metric = names_in(results[0]).headline
     rows = []
@@ -81,7 +85,8 @@ def best_table(results):
     return tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
 
 
-def class_table(results, test, model):
+def class_table(results: Sequence[dict], test: str, model: str) -> str:
+    """Mean and deviation per class, by method."""
     runs = select(results, test=test, model=model)
     names = names_in(runs[0])
     classes = list(runs[0][names.class_key])
@@ -93,7 +98,7 @@ def class_table(results, test, model):
     return tabulate(rows, headers=[names.per_class, *headers], tablefmt="github", disable_numparse=True)
 
 
-def difference(results, better, worse, test, model):
+def difference(results: Sequence[dict], better: str, worse: str, test: str, model: str) -> str | None:
     """A sentence on the paired difference of two methods' headline metric over the seeds both have, or None."""
     metric = names_in(results[0]).headline
     by_seed = [
@@ -111,7 +116,7 @@ def difference(results, better, worse, test, model):
     return f"{text}."
 
 
-def join_blocks(parts):
+def join_blocks(parts: Sequence[str]) -> str:
     """Blank lines between blocks, none between the items of a list."""
     text = parts[0]
     for previous, part in pairwise(parts):
@@ -119,7 +124,8 @@ def join_blocks(parts):
     return text + "\n"
 
 
-def best_section(results):
+def best_section(results: Sequence[dict]) -> list[str]:
+    """Blocks on the best checkpoints, with a warning."""
     return [
         "## Best checkpoint, selected by target labels",
         "The best of each run's evaluations. Unsupervised adaptation has no labels to select by: these figures are only for "
@@ -128,7 +134,7 @@ def best_section(results):
     ]
 
 
-def study_report(title, results, conditions):
+def study_report(title: str, results: Sequence[dict], conditions: Sequence[str]) -> str:
     """Markdown text.
 
     Args:

@@ -1,8 +1,12 @@
 """A static HTML gallery of pseudo-labels for segmentation; with labels at hand, also of where they are wrong."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
+from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
+from torch import nn
 from tqdm import tqdm
 
 from mic_det.adaptation import AdaptationBatch
@@ -15,13 +19,22 @@ from mic_det.evaluation.pixels import confusion_matrix, pixel_metrics
 from mic_det.reporting import report
 from mic_det.reporting.drawing import rgb
 from mic_det.reporting.images import evenly
-from mic_det.reporting.segmentation_pictures import colours_of, lesson
+from mic_det.reporting.report import Section
+from mic_det.reporting.segmentation_pictures import colours_of, legend, lesson
 
 DIAGNOSTIC = "diagnostic: uses target labels"
 WRONG = np.array([230, 25, 75])
 
 
-def write_gallery(cfg, model, path, source=None, truth=None, count=24, seed=0):
+def write_gallery(
+    cfg: CfgNode,
+    model: nn.Module,
+    path: str | Path,
+    source: str | None = None,
+    truth: str | None = None,
+    count: int = 24,
+    seed: int = 0,
+) -> list[str]:
     """Write the gallery to `path`; arguments, result and errors as in `detection_gallery.write_gallery`."""
     records = load_labelled(truth) if truth else load_unlabelled(source)
     names = class_names(cfg.DATASETS.TRAIN[0], cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES)
@@ -45,7 +58,8 @@ def write_gallery(cfg, model, path, source=None, truth=None, count=24, seed=0):
         rows.append(row)
     if not rows:
         raise UserError(f"None of the {len(records)} images of {truth or source} could be read.")
-    sections = [report.picture_section("Images", rows)]
+    marks = [("wrong pixel of the teacher, on the dimmed image", "filled")] if truth else []
+    sections = [report.picture_section("Images", rows, legend=legend(cfg), marks=marks)]
     if truth:
         sections.insert(0, diagnostic_section(matrix.numpy(), names))
     subtitle = f"{truth or source}; {len(rows)} of {len(records)} images; threshold {cfg.MODEL.MIC.PSEUDO_LABELS.THRESHOLD:g}"
@@ -54,12 +68,12 @@ def write_gallery(cfg, model, path, source=None, truth=None, count=24, seed=0):
 
 
 @torch.inference_mode()
-def teacher_labels(model, sample):
+def teacher_labels(model: nn.Module, sample: dict) -> torch.Tensor:
     """HxW labels of the teacher at the image's own size, on the CPU."""
     return model.network("teacher")([sample])[0]["sem_seg"].argmax(dim=0).cpu()
 
 
-def diagnosis(cfg, sample, labels, found):
+def diagnosis(cfg: CfgNode, sample: dict, labels: np.ndarray, found: np.ndarray) -> tuple[str, np.ndarray]:
     """(caption, picture) of the pixels that the teacher labels wrongly, in red on the dimmed image."""
     image = rgb(sample["image"].permute(1, 2, 0).numpy(), cfg.INPUT.FORMAT)
     wrong = (labels != found) & (labels != IGNORE)
@@ -71,7 +85,8 @@ def diagnosis(cfg, sample, labels, found):
     return f"{share:.0%} of the pixels wrong ({DIAGNOSTIC})", picture
 
 
-def diagnostic_section(matrix, names):
+def diagnostic_section(matrix: np.ndarray, names: list[str]) -> Section:
+    """IoU and precision per class of a KxK matrix of counts, true class by predicted class."""
     metrics = pixel_metrics(matrix, names)
     precision = matrix.diagonal() / np.maximum(matrix.sum(axis=0), 1)
     table = [["class", "IoU", "precision"]]

@@ -1,42 +1,55 @@
 """Pictures of what segmentation networks see and say."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import torch
+from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
+from torch import nn
 
 from mic_det.adaptation import AdaptationBatch, MaskedConsistency
-from mic_det.data.catalog import load_labelled
+from mic_det.data.catalog import class_names, load_labelled
 from mic_det.data.label_images import default_colours, read_labels
 from mic_det.data.segmentation import training_data
 from mic_det.data.segmentation_mapper import SegmentationTestMapper
 from mic_det.data.stream import seeded
 from mic_det.reporting.drawing import denormalised, rgb
 from mic_det.reporting.images import evenly, readable, training_samples
+from mic_det.reporting.palette import LegendEntry, legend_of
 
 UNLABELLED = (0, 0, 0)
+Row = list[tuple[str, np.ndarray]]  # (caption, HxWx3 uint8 RGB image)
 
 
-def colours_of(cfg):
+def legend(cfg: CfgNode) -> list[LegendEntry]:
+    """Classes and the colours of their pixels."""
+    return legend_of(class_names(cfg.DATASETS.TRAIN[0], cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES), colours_of(cfg))
+
+
+def colours_of(cfg: CfgNode) -> Sequence[Sequence[int]]:
     """RGB triples of the source's classes; a fixed palette where the source is not registered here."""
     metadata = MetadataCatalog.get(cfg.DATASETS.TRAIN[0])
     return metadata.get("stuff_colors") or default_colours(cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES)
 
 
-def colour_labels(labels, colours):
+def colour_labels(labels: np.ndarray | torch.Tensor, colours: Sequence[Sequence[int]]) -> np.ndarray:
     """HxW class indices -> HxWx3 uint8 RGB; anything beyond the classes is black."""
     table = np.full((256, 3), UNLABELLED, dtype=np.uint8)
     table[: len(colours)] = colours
     return table[np.asarray(labels, dtype=np.uint8)]
 
 
-def overlay(image, labels, colours, opacity=0.6):
+def overlay(
+    image: np.ndarray, labels: np.ndarray | torch.Tensor, colours: Sequence[Sequence[int]], opacity: float = 0.6
+) -> np.ndarray:
     """Label colours over an HxWx3 uint8 RGB image of the same size."""
     mixed = (1 - opacity) * image + opacity * colour_labels(labels, colours)
     return mixed.astype(np.uint8)
 
 
 @torch.inference_mode()
-def comparison(cfg, networks, dataset, count=4):
+def comparison(cfg: CfgNode, networks: Mapping[str, nn.Module], dataset: str, count: int = 4) -> list[Row]:
     """Rows of (caption, image) for image, ground truth and every network on `count` images of a labelled dataset.
 
     Args:
@@ -44,7 +57,7 @@ def comparison(cfg, networks, dataset, count=4):
     """
     colours, mapper, rows = MetadataCatalog.get(dataset).stuff_colors, SegmentationTestMapper(cfg), []
 
-    def read(record):
+    def read(record: dict) -> tuple[dict, np.ndarray]:
         return mapper(record), read_labels(record["sem_seg_file_name"])
 
     for _, (sample, truth) in readable(evenly(load_labelled(dataset), count), read):
@@ -57,7 +70,7 @@ def comparison(cfg, networks, dataset, count=4):
     return rows
 
 
-def lessons(cfg, model, count=3, seed=0):
+def lessons(cfg: CfgNode, model: nn.Module, count: int = 3, seed: int = 0) -> list[Row]:
     """Rows on a few target images, augmented as in training: pseudo-label, mixed image, masked image, the student's answer."""
     colours, rows = colours_of(cfg), []
     source, target = (training_samples(training_data(cfg, labelled), count, seed) for labelled in (True, False))
@@ -68,7 +81,7 @@ def lessons(cfg, model, count=3, seed=0):
 
 
 @torch.inference_mode()
-def lesson(cfg, model, batch, colours):
+def lesson(cfg: CfgNode, model: nn.Module, batch: AdaptationBatch, colours: Sequence[Sequence[int]]) -> Row:
     """One row of `lessons` for a batch of one target sample and one source sample, or none."""
     student, consistency = model.student, model.consistency or MaskedConsistency(cfg)
     images = student.preprocess_image(batch.target).tensor
@@ -80,7 +93,7 @@ def lesson(cfg, model, batch, colours):
     model.train(was_training)
     labels, weights, qualities = model.pseudo_labels(logits, model.valid_pixels(batch.target))
 
-    def picture(image):
+    def picture(image: torch.Tensor) -> np.ndarray:
         return rgb(denormalised(image[0], student), cfg.INPUT.FORMAT)
 
     complete, masked = picture(images), picture(view)
