@@ -33,6 +33,10 @@ def add_log_config(cfg: CfgNode) -> None:
     cfg.LOG.RUNAWAY_FACTOR = 3.0
     # Warn when a larger share of the target's pixels, or of its images, gets the same class.
     cfg.LOG.LARGEST_SHARE = 0.9
+    # Also log to Weights & Biases, to the project of this name; empty is off.
+    cfg.LOG.WANDB = ""
+    # Also log to MLflow, to the experiment of this name; empty is off.
+    cfg.LOG.MLFLOW = ""
 
 
 RANGES = {
@@ -46,4 +50,6 @@ RANGES = {
     "LOG.COLLAPSE_ITERS": Count,
     "LOG.RUNAWAY_FACTOR": Positive,
     "LOG.LARGEST_SHARE": Share,
+    "LOG.WANDB": Text,
+    "LOG.MLFLOW": Text,
 }

@@ -36,7 +36,7 @@ from mic_det.engine.optimizer import (
     restore_optimizer,
 )
 from mic_det.engine.setup import fit_to_machine
-from mic_det.engine.sharpness import build_sharpness
+from mic_det.engine.sharpness import SharpnessAware, build_sharpness
 from mic_det.engine.trackers import check_trackers
 from mic_det.errors import UserError
 from mic_det.evaluation import check_evaluation
@@ -92,7 +92,8 @@ class AdaptationTrainer(TrainerBase):
         self.scaler = torch.amp.GradScaler(self.core.device.type, enabled=self.amp_type is torch.float16)
         self.meters = Meters(self.core.device)
         self.start_iter, self.max_iter = 0, cfg.SOLVER.MAX_ITER
-        self.source_stream = self.target_stream = None
+        self.source_stream: Stream | None = None
+        self.target_stream: Stream | None = None
         self.register_hooks(build_hooks(self))
 
     # The step -----------------------------------------------------------------------------------------------------
@@ -109,7 +110,8 @@ class AdaptationTrainer(TrainerBase):
             if self.sharpness is None:
                 self.accumulate(self.parts(self.next_batch()) for _ in range(self.cfg.SOLVER.ACCUMULATE))
             else:
-                self.accumulate_sharp([self.parts(self.next_batch()) for _ in range(self.cfg.SOLVER.ACCUMULATE)])
+                batches = [self.parts(self.next_batch()) for _ in range(self.cfg.SOLVER.ACCUMULATE)]
+                self.accumulate_sharp(batches, self.sharpness)
             self.step_optimizer()
         except FloatingPointError:  # detectron2 refuses proposals that are not finite
             if comm.get_world_size() > 1:  # the other processes are waiting for this one's gradients
@@ -132,14 +134,14 @@ class AdaptationTrainer(TrainerBase):
                     losses.update(self.backward(part))
             self.meters.add({"total_loss": sum(losses.values()), **losses, **self.core.diagnostics})
 
-    def accumulate_sharp(self, micro_batches: list[list[Any]]) -> None:
+    def accumulate_sharp(self, micro_batches: list[list[Any]], sharpness: SharpnessAware) -> None:
         """The same at the sharpest point nearby: gradients at the weights lead there, and are then taken anew."""
         last = len(micro_batches)
         for number, parts in enumerate(micro_batches, start=1):
             for index, part in enumerate(parts, start=1):
                 with self.synchronised(number == last and index == len(parts)):
                     self.backward(self.core.ascent(part))
-        with self.sharpness.ascended():
+        with sharpness.ascended():
             self.accumulate(micro_batches)
 
     def backward(self, part: Any) -> dict[str, torch.Tensor]:
@@ -171,7 +173,7 @@ class AdaptationTrainer(TrainerBase):
             if self.scaler.is_enabled():
                 self.scaler.step(optimizer)
             else:
-                optimizer.found_inf = bad
+                optimizer.found_inf = bad  # type: ignore[attr-defined]  # read by torch's fused steps, declared nowhere
                 optimizer.step()
         if self.scaler.is_enabled():
             self.scaler.update()
@@ -208,7 +210,7 @@ class AdaptationTrainer(TrainerBase):
     @property
     def unreadable(self) -> int:
         """Files of either domain that could not be read so far, in this process."""
-        return sum(len(stream.unreadable) for stream in (self.source_stream, self.target_stream) if stream)
+        return sum(len(stream.unreadable) for stream in (self.source_stream, self.target_stream) if stream is not None)
 
     # The run ------------------------------------------------------------------------------------------------------
 
@@ -236,10 +238,11 @@ class AdaptationTrainer(TrainerBase):
 
     def checkpoint(self) -> dict[str, Any]:
         """All that a run needs to go on: tensors and plain values."""
+        steps: dict[str, Any] = {**self.optimizers, **self.schedulers}
         return {
             "model": self.core.state_dict(),
             "parameters": {name: parameter_names(part, self.core) for name, part in self.optimizers.items()},
-            **{name: part.state_dict() for name, part in (*self.optimizers.items(), *self.schedulers.items())},
+            **{name: part.state_dict() for name, part in steps.items()},
             "scaler": self.scaler.state_dict(),
             "meters": self.meters.state_dict(),
             "student": self.core.running_state(),
@@ -310,4 +313,4 @@ class AdaptationTrainer(TrainerBase):
 def seed_iteration(seed: int, iteration: int) -> None:
     """Seed torch for one iteration on one process. Numpy and python are seeded per sample, by the stream."""
     sequence = np.random.SeedSequence((seed, STEP_STREAM, iteration, comm.get_rank()))
-    torch.manual_seed(int(sequence.generate_state(1, dtype=np.uint64)[0]) >> 1)
+    torch.manual_seed(int(sequence.generate_state(1, dtype=np.uint64)[0] >> 1))
