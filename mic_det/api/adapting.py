@@ -85,5 +85,5 @@ def adapt(
                 "Adapting for %d iterations with a learning rate of %g and no burn-in; all settings are in %s.",
                 *(cfg.SOLVER.MAX_ITER, cfg.SOLVER.BASE_LR, path),
             )
-        core = train_or_evaluate(config, keys, resume)
+        core = train_or_evaluate(config, [*keys, "SEED", cfg.SEED], resume)
         return Model(cfg, core, names_of(cfg))

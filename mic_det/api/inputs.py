@@ -16,7 +16,7 @@ from mic_det.data.stream import READ_ERRORS
 from mic_det.errors import UserError
 from mic_det.inference.inputs import find_images, is_video
 
-Input: TypeAlias = "str | Path | np.ndarray | torch.Tensor | Image.Image"
+Input: TypeAlias = str | Path | np.ndarray | torch.Tensor | Image.Image
 
 
 @dataclass(frozen=True)

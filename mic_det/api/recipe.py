@@ -111,8 +111,11 @@ def class_names_of(cfg: CfgNode, source: str | Path, classes: Iterable[str] | No
     Raises:
         UserError: when their number is not the config's.
     """
-    own = known_classes(cfg.DATASETS.TRAIN[0]) if cfg.DATASETS.TRAIN and cfg.DATASETS.TRAIN[0] in DatasetCatalog.list() else []
-    found = category_names(usable_content(load_json(Path(source).expanduser()), str(source))[0]) if is_file(source) else own
+    own = [name for data in cfg.DATASETS.TRAIN[:1] if data in DatasetCatalog.list() for name in known_classes(data)]
+    if is_file(source):
+        found = category_names(usable_content(load_json(Path(source).expanduser()), str(source))[0])
+    else:
+        found = known_classes(str(source))
     names = list(classes or (own if set(own) == set(found) else found))
     if len(names) != num_classes(cfg):
         key = num_classes_key(cfg)

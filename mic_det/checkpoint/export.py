@@ -2,14 +2,16 @@
 
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from detectron2.export import TracingAdapter
+from torch import nn
 
 from mic_det.errors import UserError
 from mic_det.outputs import write_atomically, write_json
@@ -17,6 +19,8 @@ from mic_det.outputs import write_atomically, write_json
 logger = logging.getLogger(__name__)
 TOLERANCE = 1e-3
 OPSET = 16  # the first whose RoiAlign can do without the half-pixel shift
+# A written file: 3xHxW uint8 -> its answers.
+Run: TypeAlias = Callable[[torch.Tensor], Sequence[torch.Tensor]]
 SUFFIXES = {"onnx": ".onnx", "torchscript": ".ts"}
 
 
@@ -30,12 +34,12 @@ class Answers:
         any_size: whether a file takes images of any size; otherwise only of the one it was made with.
     """
 
-    names: tuple
+    names: tuple[str, ...]
     ask: Callable
     any_size: bool = False
 
 
-def detections(detector, inputs):
+def detections(detector: nn.Module, inputs: list[dict[str, torch.Tensor]]) -> tuple[torch.Tensor, ...]:
     """(boxes Nx4 XYXY in network-input pixels, scores N, classes N) of one image."""
     if hasattr(detector, "roi_heads"):
         found = detector.inference(inputs, do_postprocess=False)[0]
@@ -50,7 +54,9 @@ SCALE_ATTENTION = Answers(("attention",), PIXEL_PROBABILITIES.ask)  # 1xHxW, of 
 CLASS_PROBABILITIES = Answers(("probabilities",), lambda network, inputs: network(inputs)[0]["scores"])  # K
 
 
-def export(network, answers, path, kind, image, metadata):
+def export(
+    network: nn.Module, answers: Answers, path: str | Path, kind: str, image: torch.Tensor, metadata: dict[str, Any]
+) -> float:
     """Write a network, verify the file on `image` and on another size or the mirror image, and describe it in `<path>.json`.
 
     The file maps a 3xHxW uint8 image, already resized and in the network's channel order, to `answers`; boxes are in its pixels.
@@ -77,9 +83,10 @@ def export(network, answers, path, kind, image, metadata):
         warnings.simplefilter("ignore")  # tracing warns about every shape that it reads
         adapter = TracingAdapter(network, [{"image": image}], answers.ask).eval()
         adapter(image)
-        write, differences = {"onnx": write_onnx, "torchscript": write_torchscript}[kind], []
+        write = {"onnx": write_onnx, "torchscript": write_torchscript}[kind]
+        differences: list[float] = []
 
-        def write_and_verify(temporary):
+        def write_and_verify(temporary: Path) -> None:
             run = write(adapter, temporary, image, answers)
             differences.extend(largest_difference(adapter(example), run(example)) for example in (image, other))
             if not max(differences) <= TOLERANCE:
@@ -90,23 +97,26 @@ def export(network, answers, path, kind, image, metadata):
     return max(differences)
 
 
-def description_of(path):
+def description_of(path: Path) -> Path:
+    """Where the description of an exported file is."""
     return path.with_name(f"{path.name}.json")
 
 
-def refuse_foreign(path):
+def refuse_foreign(path: Path) -> None:
     """Raise UserError when `path` or its description exists but is no earlier export: those have both."""
     for own, other in ((path, description_of(path)), (description_of(path), path)):
         if own.exists() and not other.exists():
             raise UserError(f"--output: {own} exists and is no earlier export: choose another name, or move it away.")
 
 
-def write_torchscript(adapter, path, image, answers):
+def write_torchscript(adapter: TracingAdapter, path: Path, image: torch.Tensor, answers: Answers) -> Run:
+    """Write a TorchScript file; returns it opened."""
     torch.jit.save(torch.jit.trace(adapter, (image,), check_trace=False), str(path))
     return torch.jit.load(str(path))
 
 
-def write_onnx(adapter, path, image, answers):
+def write_onnx(adapter: TracingAdapter, path: Path, image: torch.Tensor, answers: Answers) -> Run:
+    """Write an ONNX file; returns it opened. Raises UserError when a package for it is missing."""
     try:
         import onnx  # noqa: F401 - torch needs it and would name it less clearly
         import onnxruntime
@@ -127,7 +137,7 @@ def write_onnx(adapter, path, image, answers):
     return lambda example: [torch.from_numpy(np.asarray(part)) for part in session.run(None, {"image": example.numpy()})]
 
 
-def largest_difference(expected, found):
+def largest_difference(expected: Sequence[torch.Tensor], found: Sequence[torch.Tensor]) -> float:
     """Over all numbers; infinite when shapes or classes (integers) differ."""
     largest = 0.0
     for a, b in zip(expected, found, strict=True):

@@ -1,13 +1,18 @@
 """Initial weights: a mic-det checkpoint into student and teacher, or a plain network's into both."""
 
 import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
 
+import torch
 from detectron2.checkpoint.c2_model_loading import align_and_update_state_dicts
 from detectron2.modeling.backbone import ResNet
+from torch import nn
 
 from mic_det.checkpoint import torchvision_files
 from mic_det.checkpoint.anchors import TABLES, warn_of_other_anchors
-from mic_det.checkpoint.coverage import BACKBONE, fill, listing
+from mic_det.checkpoint.coverage import BACKBONE, Coverage, fill, listing
 from mic_det.checkpoint.encoders import encoder_weights, is_public_encoder
 from mic_det.checkpoint.published_detection import is_published
 from mic_det.checkpoint.published_segmentation import is_published_segmentation
@@ -32,13 +37,15 @@ CURES = {
 }
 PARTIAL = "MODEL.WEIGHTS_PARTIAL True goes on all the same."
 logger = logging.getLogger(__name__)
+State: TypeAlias = dict[str, torch.Tensor]
 
 
-def is_mic_checkpoint(state):
+def is_mic_checkpoint(state: State) -> bool:
+    """Whether a state dict has a student."""
     return any(key.startswith("student.") for key in state)
 
 
-def load_weights(model, path, download=False, partial=False, complete=False):
+def load_weights(model: nn.Module, path: str, download: bool = False, partial: bool = False, complete: bool = False) -> list[str]:
     """Load initial weights into a meta-architecture of mic-det and log what they filled, part by part.
 
     A mic-det checkpoint fills student and teacher; a plain network (detectron2's or Caffe2's naming, torchvision's and timm's
@@ -79,12 +86,13 @@ def load_weights(model, path, download=False, partial=False, complete=False):
     return []
 
 
-def report(coverage, file):
+def report(coverage: Coverage, file: str | Path) -> None:
+    """Log what a file filled; a warning where shapes or parts of the backbone differ."""
     log = logger.warning if coverage.mismatched or coverage.backbone_gaps else logger.info
     log("What %s filled:\n%s", file, coverage.table())
 
 
-def named_like(student, content, file):
+def named_like(student: nn.Module, content: dict[str, Any], file: str | Path) -> State:
     """The state dict of a plain network's file in the names of the student."""
     state, own = content["model"], student.state_dict()
     bottom_up = getattr(student.backbone, "bottom_up", student.backbone)
@@ -107,7 +115,9 @@ def named_like(student, content, file):
         raise UserError(f"MODEL.WEIGHTS: the names in {file} cannot be told apart in the network of the config.") from None
 
 
-def from_torchvision(convert, state, student, file):
+def from_torchvision(
+    convert: Callable[[State], tuple[State, list[str]]], state: State, student: nn.Module, file: str | Path
+) -> State:
     """`convert` a file of torchvision or timm; warn where the config's settings are not those that it was trained with."""
     renamed, unknown = convert(state)
     if unknown:
@@ -121,7 +131,7 @@ def from_torchvision(convert, state, student, file):
     return renamed
 
 
-def check_coverage(coverage, backbone, file, partial, complete):
+def check_coverage(coverage: Coverage, backbone: nn.Module, file: str | Path, partial: bool, complete: bool) -> None:
     """Raise UserError when too little was filled for what is to be done."""
     bottom_up = getattr(backbone, "bottom_up", backbone)
     cure = CURES.get(type(bottom_up).__name__, "Use the config that belongs to it.")
@@ -149,13 +159,13 @@ def check_coverage(coverage, backbone, file, partial, complete):
         )
 
 
-def name_of(backbone):
+def name_of(backbone: nn.Module) -> str:
     """`FPN of ResNet` or `MiT`."""
     bottom_up = getattr(backbone, "bottom_up", None)
     return type(backbone).__name__ + (f" of {type(bottom_up).__name__}" if bottom_up is not None else "")
 
 
-def with_extras_of(model, state):
+def with_extras_of(model: nn.Module, state: State) -> tuple[State, list[str]]:
     """(a mic-det state dict with exactly the model's EXTRAS, the model's own where it has none; names of those it has not).
 
     A language decoder that the model has not is left out; a text bank comes from the model, whose config names it.
@@ -170,7 +180,7 @@ def with_extras_of(model, state):
     return {**own, **banks, **rest}, missing
 
 
-def load_exactly(model, state, file):
+def load_exactly(model: nn.Module, state: State, file: str | Path) -> None:
     """Load a mic-det state dict; names that do not fit are an error that lists the first of them."""
     own = model.state_dict()
     shapes = {name: (tuple(state[name].shape), tuple(own[name].shape)) for name in own if name in state}

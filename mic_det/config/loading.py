@@ -19,6 +19,8 @@ from .files import read_config
 logger = logging.getLogger(__name__)
 # The meta-architectures that adapt; each has a student, MODEL.MIC.STUDENT.
 ADAPTING = ("MaskedConsistencyDetector", "MaskedConsistencySegmentor", "MaskedConsistencyClassifier")
+# Their students that are mic-det's own: as MODEL.META_ARCHITECTURE they are a mistake, not a plain detectron2 config.
+OWN = ("EncoderDecoder", "HRDA", "ImageClassifier")
 
 
 def known_keys(cfg: CN, prefix: str = "") -> Iterator[str]:
@@ -91,10 +93,10 @@ def wrap_plain(cfg: CN, silent: bool = False) -> None:
     """Let a config whose MODEL.META_ARCHITECTURE is a network of its own adapt that network, in place; nothing else changes.
 
     MODEL.META_ARCHITECTURE becomes MaskedConsistencyDetector, MODEL.MIC.STUDENT what it was. Whether that can adapt is for
-    `check_config`. Names that nobody has registered stay, to be refused under the key that holds them.
+    `check_config`. Names that nobody has registered and mic-det's own stay, to be refused under the key that holds them.
     """
     name = cfg.MODEL.META_ARCHITECTURE
-    if name in ADAPTING or name not in META_ARCH_REGISTRY:
+    if name in (*ADAPTING, *OWN) or name not in META_ARCH_REGISTRY:
         return
     cfg.MODEL.META_ARCHITECTURE, cfg.MODEL.MIC.STUDENT = ADAPTING[0], name
     if not silent:

@@ -1,10 +1,15 @@
 """Running a trained detector on images, folders and videos."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from detectron2.config import CfgNode
 from detectron2.evaluation.coco_evaluation import instances_to_coco_json
+from detectron2.structures import Instances
+from torch import nn
 from tqdm import tqdm
 
 from mic_det.config import num_classes
@@ -21,32 +26,34 @@ from mic_det.reporting.drawing import draw_instances
 class Predictor:
     """Detects objects in BGR uint8 images with the teacher or student that MODEL.MIC.INFERENCE names."""
 
-    def __init__(self, cfg, model):
+    def __init__(self, cfg: CfgNode, model: nn.Module) -> None:
         self.model = model.eval()
         self.cfg = cfg
         self.mapper = TestMapper(cfg)
 
-    def read(self, file):
+    def read(self, file: str | Path) -> np.ndarray:
         """HxWx3 BGR. Raises one of READ_ERRORS for a file that cannot be used."""
         return read_image(file, "BGR", self.cfg.INPUT.RANGE)
 
-    def sample(self, image):
+    def sample(self, image: np.ndarray) -> dict[str, Any]:
         """The network's input for an HxWx3 BGR image. Raises ValueError when nothing is left of it at test size."""
         height, width = image.shape[:2]
         image = image[..., ::-1] if self.cfg.INPUT.FORMAT == "RGB" else image
         return {"image": self.mapper.prepare(image), "height": height, "width": width}
 
     @torch.inference_mode()
-    def find(self, sample):
+    def find(self, sample: dict[str, Any]) -> Instances:
         """Instances in the image's own pixels."""
         return self.model([sample])[0]["instances"].to("cpu")
 
-    def __call__(self, image):
+    def __call__(self, image: np.ndarray) -> Instances:
         """HxWx3 BGR -> Instances in the image's own pixels."""
         return self.find(self.sample(image))
 
 
-def predict_boxes(cfg, model, source, output, min_score=0.5):
+def predict_boxes(
+    cfg: CfgNode, model: nn.Module, source: str | Path, output: str | Path, min_score: float = 0.5
+) -> tuple[int, list[str]]:
     """Draw detections and write them as COCO results to `<output>/detections.json`.
 
     Args:
@@ -73,13 +80,18 @@ def predict_boxes(cfg, model, source, output, min_score=0.5):
     return len(images), unreadable
 
 
-def drawn(image, instances, names, min_score):
-    """BGR in, BGR out."""
+def drawn(image: np.ndarray, instances: Instances, names: Sequence[str], min_score: float) -> np.ndarray:
+    """The image with its detections; BGR in, BGR out."""
     return draw_instances(np.ascontiguousarray(image[..., ::-1]), instances, names, min_score)[..., ::-1]
 
 
-def predict_images(predictor, source, output, names, min_score):
-    detections, images, unreadable = [], [], []
+def predict_images(
+    predictor: Predictor, source: str | Path, output: Path, names: Sequence[str], min_score: float
+) -> tuple[list[dict], list[dict], list[str]]:
+    """Draw what is found on images; returns (COCO results, COCO images, names of unreadable files)."""
+    detections: list[dict] = []
+    images: list[dict] = []
+    unreadable: list[str] = []
     for file, picture in tqdm(find_pictures(source, output, ".jpg"), unit="image", disable=None):
         try:
             image = predictor.read(file)
@@ -94,10 +106,14 @@ def predict_images(predictor, source, output, names, min_score):
     return detections, images, unreadable
 
 
-def predict_video(predictor, source, output, names, min_score):
-    detections, frames = [], []
+def predict_video(
+    predictor: Predictor, source: str | Path, output: Path, names: Sequence[str], min_score: float
+) -> tuple[list[dict], list[dict], list[str]]:
+    """The same on a video's frames, of which none is unreadable."""
+    detections: list[dict] = []
+    frames: list[dict] = []
 
-    def draw(frame):
+    def draw(frame: np.ndarray) -> np.ndarray:
         frame = scale_frame(frame, predictor.cfg.INPUT.RANGE)
         instances = predictor(frame)
         frames.append({"id": len(frames), "file_name": str(source), "height": frame.shape[0], "width": frame.shape[1]})

@@ -5,6 +5,8 @@ import io
 from pathlib import Path
 
 import torch
+from detectron2.config import CfgNode
+from torch import nn
 from tqdm import tqdm
 
 from mic_det.config import num_classes
@@ -18,7 +20,7 @@ from mic_det.outputs import write_text
 
 
 @torch.inference_mode()
-def predict_classes(cfg, model, source, output):
+def predict_classes(cfg: CfgNode, model: nn.Module, source: str | Path, output: str | Path) -> tuple[int, list[str]]:
     """Write `<output>/predictions.csv`: file, class and score of every image, best class first, as many as there are up to 5.
 
     Args:

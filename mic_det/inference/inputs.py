@@ -1,7 +1,9 @@
 """What is predicted on: images, folders of images and videos; and where the pictures of it go."""
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,11 +16,13 @@ from mic_det.outputs import distinct_names, refuse_overwrite, writing
 VIDEO_SUFFIXES = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"}
 
 
-def is_video(path):
+def is_video(path: str | Path) -> bool:
+    """By the suffix."""
     return Path(path).suffix.lower() in VIDEO_SUFFIXES
 
 
-def find_images(path):
+def find_images(path: str | Path) -> list[Path]:
+    """The image itself, or the images of a folder. Raises UserError for what does not exist or is no image."""
     path = Path(path)
     if path.is_dir():
         return [Path(record["file_name"]) for record in read_folder(path)]
@@ -29,7 +33,9 @@ def find_images(path):
     return [path]
 
 
-def find_pictures(source, output, suffix, flat=False, kinds=("",)):
+def find_pictures(
+    source: str | Path, output: str | Path, suffix: str, flat: bool = False, kinds: Sequence[str] = ("",)
+) -> list[tuple[Path, Path]]:
     """[(image, path of its picture below `<output>/<kind>`)] of an image or a folder.
 
     Args:
@@ -54,7 +60,7 @@ def find_pictures(source, output, suffix, flat=False, kinds=("",)):
     return list(zip(files, names, strict=True))
 
 
-def check_flat(files, names):
+def check_flat(files: list[Path], names: list[Path]) -> None:
     """Raise UserError when several of `files` have one of `names`; servers need the names as they are."""
     count = Counter(name.name.casefold() for name in names)
     same = [str(file) for file, name in zip(files, names, strict=True) if count[name.name.casefold()] > 1]
@@ -62,7 +68,7 @@ def check_flat(files, names):
         raise UserError(f"--flat would give {' and '.join(same[:2])} one name ({len(same)} such images): leave --flat out.")
 
 
-def redraw_video(source, target, draw):
+def redraw_video(source: str | Path, target: Path, draw: Callable[[np.ndarray], np.ndarray]) -> int:
     """Write a video whose frames are `draw(frame)`, BGR uint8 in and out. Returns the number of frames.
 
     Raises:
@@ -109,7 +115,9 @@ class VideoWriter:
             rate: frames per second.
         """
         self.path, self.rate = path, rate
-        self.writer, self.shape, self.count = None, None, 0
+        self.writer: Any = None
+        self.shape: tuple[int, ...] = ()
+        self.count = 0
 
     def write(self, picture: np.ndarray) -> None:
         """Add a frame, HxWx3 BGR uint8. Raises UserError when it is of another size than the first."""

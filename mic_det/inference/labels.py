@@ -1,10 +1,14 @@
 """Running a trained segmentation network on images, folders and videos."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
+from detectron2.config import CfgNode
+from torch import nn
 from tqdm import tqdm
 
 from mic_det.data.catalog import class_names
@@ -25,26 +29,28 @@ LABEL_IDS[: len(CITYSCAPES_IDS)] = CITYSCAPES_IDS
 class LabelPredictor:
     """Labels every pixel of BGR uint8 images with the teacher or student that MODEL.MIC.INFERENCE names."""
 
-    def __init__(self, cfg, model):
+    def __init__(self, cfg: CfgNode, model: nn.Module) -> None:
         self.model = model.eval()
         self.mapper = SegmentationTestMapper(cfg)
         self.is_rgb = cfg.INPUT.FORMAT == "RGB"
 
-    def sample(self, image):
+    def sample(self, image: np.ndarray) -> dict[str, Any]:
         """The network's input for an HxWx3 BGR image. Raises one of READ_ERRORS when nothing is left of it at test size."""
         return self.mapper.prepare(np.ascontiguousarray(image[..., ::-1] if self.is_rgb else image))
 
     @torch.inference_mode()
-    def label(self, sample):
+    def label(self, sample: dict[str, Any]) -> torch.Tensor:
         """KxHxW probabilities, or 1xHxW attention with MODEL.HRDA.OUTPUT att."""
         return self.model([sample])[0]["sem_seg"]
 
-    def __call__(self, image):
+    def __call__(self, image: np.ndarray) -> torch.Tensor:
         """HxWx3 BGR -> as `label`."""
         return self.label(self.sample(image))
 
 
-def label_pictures(image, scores, colours, label_ids):
+def label_pictures(
+    image: np.ndarray, scores: torch.Tensor, colours: Sequence[Sequence[int]], label_ids: bool
+) -> dict[str, np.ndarray]:
     """{kind: picture} of one BGR image: labels in colours, over the image, as training classes and as dataset ids.
 
     Args:
@@ -62,7 +68,9 @@ def label_pictures(image, scores, colours, label_ids):
     return {**pictures, **({"label_ids": LABEL_IDS[labels]} if label_ids else {})}
 
 
-def predict_labels(cfg, model, source, output, flat=False):
+def predict_labels(
+    cfg: CfgNode, model: nn.Module, source: str | Path, output: str | Path, flat: bool = False
+) -> tuple[int, list[str]]:
     """Write `<output>/{overlay,colour,train_ids,label_ids}/<image name>.png`; a video gives one drawn video.
 
     Training classes and label ids are one-channel images at the image's own size, as the servers of ACDC and Dark Zurich
@@ -83,13 +91,14 @@ def predict_labels(cfg, model, source, output, flat=False):
     names = class_names(cfg.DATASETS.TRAIN[0], cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES)
     if is_video(source):
 
-        def draw(frame):
+        def draw(frame: np.ndarray) -> np.ndarray:
             frame = scale_frame(frame, cfg.INPUT.RANGE)
             pictures = label_pictures(frame, predictor(frame), colours, label_ids=False)
             return pictures["overlay"] if "overlay" in pictures else cv2.cvtColor(pictures["attention"], cv2.COLOR_GRAY2BGR)
 
         return redraw_video(source, output / f"{Path(source).stem}.mp4", draw), []
-    count, unreadable = 0, []
+    count = 0
+    unreadable: list[str] = []
     for file, name in tqdm(find_pictures(source, output, ".png", flat, KINDS), unit="image", disable=None):
         try:
             image = read_image(file, "BGR", cfg.INPUT.RANGE)

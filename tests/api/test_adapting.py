@@ -77,8 +77,7 @@ def test_the_schedule_and_the_detector_are_as_documented(adapted):
 
 def test_the_written_config_repeats_the_run(adapted, tmp_path):
     _, folder, *_ = adapted
-    seed = mic_det.load_config(folder / "config.yaml").SEED
-    again = mic_det.train(config=folder / "adapt.yaml", output=tmp_path / "again", overrides=("SEED", seed))
+    again = mic_det.train(config=folder / "adapt.yaml", output=tmp_path / "again")
     first = torch.load(folder / "model_final.pth", weights_only=True)["model"]
     assert all(torch.equal(first[name], value) for name, value in again.core.state_dict().items())
 
@@ -96,7 +95,7 @@ def test_two_runs_have_a_log_each(given, tmp_path):
         lines = (tmp_path / name / "log.txt").read_text().splitlines()
         assert not any(str(tmp_path / other) in line for line in lines)
         assert len([line for line in lines if "Pictures and curves" in line]) == 1
-        assert len(lines) == len(set(lines)) or len([line for line in lines if "iter" in line]) <= 4
+        assert len([line for line in lines if line.endswith("into student and teacher.")]) == 1
 
 
 def test_evaluate_repeats_what_the_run_found(adapted):
