@@ -23,7 +23,8 @@ def schema() -> TypeAdapter:
     """Of {full key: value} of a whole config."""
     defaults = common.add_mic_config(get_cfg())
     kinds = {key: RANGES.get(key, BY_DEFAULT.get(type(value_of(defaults, key)), Any)) for key in known_keys(defaults)}
-    return TypeAdapter(TypedDict("Config", kinds))
+    build: Any = TypedDict  # type checkers want its keys spelled out
+    return TypeAdapter(build("Config", kinds))
 
 
 def range_faults(cfg: CfgNode) -> list[str]:

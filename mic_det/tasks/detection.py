@@ -93,7 +93,8 @@ class DetectionTask(Task):
 
     def sections(self, cfg: CfgNode, folder: str | Path) -> list[Section]:
         """What is right, wrong and missed, from the COCO results of the first evaluated model."""
-        found, model = [], cfg.TEST.MODELS[0]
+        found: list[Section] = []
+        model = cfg.TEST.MODELS[0]
         for dataset in cfg.DATASETS.TEST:
             detections = Path(folder) / "inference" / model / dataset / "coco_results.json"
             if detections.is_file():

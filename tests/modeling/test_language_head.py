@@ -124,7 +124,7 @@ def test_pseudo_labels_come_from_the_teachers_language_decoder_on_complete_image
     expected = teacher.predict(images, teacher.language_head).argmax(dim=1)
     assert not torch.equal(expected, teacher.predict(images).argmax(dim=1))
     seen = []
-    model.mix = lambda source, target: seen.append(target) or target
+    model.mixing = lambda source, target: seen.append(target) or target
     model(batch)
     assert torch.equal(seen[0][0], images) and torch.equal(seen[0][1], expected)
 

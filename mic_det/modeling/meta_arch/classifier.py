@@ -162,7 +162,7 @@ class MaskedConsistencyClassifier(AdaptingModel):
 
     def masked_losses(self, step: ClassifierStep) -> Losses:
         """Losses of the masked target images against the pseudo-labels of a plan that has them."""
-        assert self.consistency is not None
+        assert self.consistency is not None and step.view is not None and step.pseudo_labels is not None
         # 4. The student answers. 5. Its losses are weighted.
         weights = step.weights if step.ascends or not self.weight_in_ascent_only else None
         loss = cross_entropy(self.student.predict(step.view), step.pseudo_labels, weights)
@@ -170,6 +170,7 @@ class MaskedConsistencyClassifier(AdaptingModel):
 
     def joint_losses(self, step: ClassifierStep) -> Losses:
         """Losses of both domains, which go through the network as one batch."""
+        assert step.target is not None
         count = len(step.source)
         both = self.student.observe(torch.cat([step.source, step.target]))
         losses = {"loss_cls": cross_entropy(both.logits[:count], step.labels)}
