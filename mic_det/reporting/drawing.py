@@ -14,6 +14,7 @@ from mic_det.reporting.palette import class_colour
 
 MIN_WIDTH = 640  # smaller images are enlarged before drawing, so that labels can be read
 STYLES = {"solid": (1, 0), "dashed": (10, 6), "dotted": (2, 4)}  # line and gap, in line widths
+Point = tuple[float, float]  # x, y in pixels
 CASING = "#101418"  # around lines, so that they are seen on a ground of their own colour
 
 
@@ -103,20 +104,19 @@ def outline(draw: ImageDraw.ImageDraw, box: Sequence[float], colour: str, width:
             draw.rectangle((x0 - reach, y0 - reach, x1 + reach - 1 + width % 2, y1 + reach - 1 + width % 2), fill=ink)
 
 
-def dashes(
-    start: tuple[float, float], end: tuple[float, float], line: float, gap: float
-) -> Iterator[tuple[tuple[float, float], tuple[float, float]]]:
+def dashes(start: Point, end: Point, line: float, gap: float) -> Iterator[tuple[Point, Point]]:
     """Pieces of a horizontal or vertical line from `start` to `end`, `line` long and `gap` apart; the whole without a gap."""
     length = (end[0] - start[0]) + (end[1] - start[1])
     if not gap:
         yield start, end
         return
     for begin in np.arange(0, length, line + gap):
-        stop = min(begin + line, length)
-        yield tuple(
-            (start[0] + (end[0] - start[0]) * place / length, start[1] + (end[1] - start[1]) * place / length)
-            for place in (begin, stop)
-        )
+        yield between(start, end, begin / length), between(start, end, min(begin + line, length) / length)
+
+
+def between(start: Point, end: Point, share: float) -> Point:
+    """The point after a share of the way from `start` to `end`."""
+    return start[0] + (end[0] - start[0]) * share, start[1] + (end[1] - start[1]) * share
 
 
 def denormalised(image: torch.Tensor, model: nn.Module) -> np.ndarray:

@@ -58,11 +58,11 @@ def embed_rows(rows: Sequence[Sequence[tuple[str, np.ndarray]]]) -> list[list[Pi
 
 def embed_figure(draw: Callable[[], Figure], caption: str) -> Plot:
     """The Plot of a figure that `draw` makes, once for light and once for dark pages."""
-    drawn, size = {}, (0, 0)
+    drawn, width, height = {}, 0, 0
     for name in ("light", "dark"):
         with theme(name):
             figure, buffer = draw(), io.BytesIO()
             figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
         drawn[name] = embed(buffer.getvalue(), "svg+xml")
-        size = tuple(round(96 * inches) for inches in figure.get_size_inches())
-    return Plot(drawn["light"], drawn["dark"], caption, *size)
+        width, height = (round(96 * inches) for inches in figure.get_size_inches())
+    return Plot(drawn["light"], drawn["dark"], caption, width, height)

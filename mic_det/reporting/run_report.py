@@ -113,7 +113,8 @@ def write_run_report(task: "Task", cfg: CfgNode, model: nn.Module) -> Path:
     results = read_results(folder, name)
     adapts_from = cfg.MODEL.MIC.BURN_IN if cfg.DATASETS.TARGET else None
     references = read_references(folder, name, adapts_from)
-    sections, legend = [], task.pictures.legend(cfg)
+    sections: list[report.Section] = []
+    legend = task.pictures.legend(cfg)
     for dataset in cfg.DATASETS.TEST:
         networks = {kind: model.network(kind) for kind in cfg.TEST.MODELS}
         sections.append(
