@@ -36,7 +36,7 @@ def test_every_key_of_ours_has_a_row(site):
 
     text = (site / "reference/config_keys/index.html").read_text(encoding="utf-8")
     ours = set(known_keys(load_config("toycity"))) - set(known_keys(get_cfg()))
-    shown = set(re.findall(r"<td><code>([A-Z0-9_.]+)</code></td>", text))
+    shown = set(re.findall(r"<tr>\s*<td><code>([A-Z0-9_.]+)</code></td>", text))
     assert ours == shown
 
 
