@@ -192,6 +192,9 @@ def test_timm_mistakes_are_one_sentence(tmp_path):
         TimmFeatures("vit_tiny_patch16_224")
     with pytest.raises(UserError, match="gone.pth does not exist"):
         TimmFeatures("convnext_atto", str(tmp_path / "gone.pth"))
+    names = ("MODEL.TIMM.NAME", "convnext_tini", "MODEL.TIMM.PRETRAINED_FILE", str(tmp_path / "gone.pth"))
+    with pytest.raises(UserError, match="no model 'convnext_tini'"):
+        build_backbone(load("convnext_t", *names))
 
 
 def test_retinanet_over_our_pyramids_gets_p6_and_p7():

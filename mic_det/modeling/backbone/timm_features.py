@@ -99,6 +99,8 @@ def check_normalisation(cfg: CfgNode) -> None:
     import timm
 
     pretrained = timm.get_pretrained_cfg(cfg.MODEL.TIMM.NAME)
+    if pretrained is None:  # `create_timm` says what is wrong with the name
+        return
     wanted: dict[str, tuple[Any, Any]] = {
         "INPUT.FORMAT": (cfg.INPUT.FORMAT, "RGB"),
         "MODEL.PIXEL_MEAN": (cfg.MODEL.PIXEL_MEAN, [round(255 * value, 3) for value in pretrained.mean]),

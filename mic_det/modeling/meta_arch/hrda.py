@@ -133,11 +133,13 @@ class HRDA(EncoderDecoder):
         detail_logits = head(self.backbone(images[..., box[0], box[1]]))
 
         inside = torch.zeros_like(attention)
-        inside[(..., *scaled(box, self.context_scale / self.stride))] = 1
+        rows, columns = scaled(box, self.context_scale / self.stride)
+        inside[..., rows, columns] = 1
         attention = attention * inside
         canvas_size = [length // self.stride for length in size]
         canvas = detail_logits.new_zeros(*detail_logits.shape[:2], *canvas_size)
-        canvas[(..., *scaled(box, 1 / self.stride, detail_logits.shape[-2:]))] = detail_logits
+        rows, columns = scaled(box, 1 / self.stride, detail_logits.shape[-2:])
+        canvas[..., rows, columns] = detail_logits
         details = {"box": box, "detail": detail_logits, "context": context_logits, "attention": attention}
         return Observation(self.fuse(attention, context_logits, canvas), features, details)
 
