@@ -9,7 +9,7 @@ from tests.conftest import run_script
 
 
 def test_an_installed_detectron2_is_kept(monkeypatch):
-    monkeypatch.setattr("pip", lambda *args, failure: pytest.fail("pip was called"))
+    monkeypatch.setattr(tool, "pip", lambda *args, failure: pytest.fail("pip was called"))
     answer = tool.install()
     assert answer.startswith("detectron2 0.6 in ") and answer.endswith("is kept.")
 
@@ -20,7 +20,7 @@ def test_the_script_and_the_verb_say_so(command):
 
 
 def test_no_network_is_one_sentence(monkeypatch):
-    monkeypatch.setattr("describe_installed", lambda: None)
+    monkeypatch.setattr(tool, "describe_installed", lambda: None)
     failed = subprocess.CompletedProcess([], 1, "", "WARNING: x\nERROR: No matching distribution found\n")
     monkeypatch.setattr(tool.subprocess, "run", lambda *args, **kwargs: failed)
     with pytest.raises(UserError, match=r"check the network.*No matching distribution found"):
@@ -45,7 +45,7 @@ def test_building_from_git_checks_its_needs(monkeypatch, missing, message):
 def test_git_builds_without_isolation_at_the_ref(monkeypatch):
     calls = []
     monkeypatch.setattr(tool.shutil, "which", lambda name: f"/bin/{name}")
-    monkeypatch.setattr("pip", lambda *args, failure: calls.append(args))
+    monkeypatch.setattr(tool, "pip", lambda *args, failure: calls.append(args))
     tool.install_from_git("v0.6")
     assert calls == [("install", "--no-build-isolation", "git+https://github.com/facebookresearch/detectron2.git@v0.6")]
 
