@@ -54,7 +54,7 @@ class Model:
             UserError: for an input that does not exist, cannot be read or has another shape or number type.
         """
         if isinstance(inputs, str | Path | np.ndarray | torch.Tensor | Image.Image):
-            if is_stream(inputs):
+            if isinstance(inputs, str | Path) and is_stream(inputs):
                 return (self.answer(picture, min_score) for picture in stream(inputs, self.cfg))
             return self.answer(read_picture(inputs, self.cfg), min_score)
         return [self.answer(read_picture(item, self.cfg), min_score) for item in inputs]

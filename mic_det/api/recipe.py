@@ -45,7 +45,8 @@ def recipe(
     cfg = load_config(config)
     names = class_names_of(cfg, source, classes)
     solver, length = cfg.SOLVER, iterations or ITERATIONS
-    declared, train, tests = [], str(source), ()
+    declared: list[dict] = []
+    train, tests = str(source), tuple[str, ...]()
     if is_file(source):
         declared, train = [declaration(SOURCE, source, source_images, names)], SOURCE
     if test is not None and is_file(test):

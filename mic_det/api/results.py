@@ -1,6 +1,7 @@
 """What a model says about one image."""
 
 import importlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -36,7 +37,7 @@ class Result:
     instances: Instances | None = None
     sem_seg: torch.Tensor | None = None
     scores: torch.Tensor | None = None
-    colours: list[tuple[int, int, int]] = field(default_factory=list, repr=False)
+    colours: Sequence[Sequence[int]] = field(default=(), repr=False)
 
     @property
     def labels(self) -> np.ndarray:
@@ -76,9 +77,9 @@ class Result:
             masks = np.stack([self.labels == index for index in found])
             boxes = np.stack([box_around(mask) for mask in masks])
             return self.detections(supervision, boxes, found.astype(int), mask=masks)
-        masks = self.instances.pred_masks.numpy() if self.instances.has("pred_masks") else None
+        of_boxes = self.instances.pred_masks.numpy() if self.instances.has("pred_masks") else None
         boxes, classes = self.instances.pred_boxes.tensor.numpy(), self.instances.pred_classes.numpy()
-        return self.detections(supervision, boxes, classes, mask=masks, confidence=self.instances.scores.numpy())
+        return self.detections(supervision, boxes, classes, mask=of_boxes, confidence=self.instances.scores.numpy())
 
     def detections(self, supervision: ModuleType, boxes: np.ndarray, classes: np.ndarray, **further: Any) -> Any:
         """`supervision.Detections` with the names of the classes."""

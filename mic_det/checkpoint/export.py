@@ -39,7 +39,7 @@ class Answers:
     any_size: bool = False
 
 
-def detections(detector: nn.Module, inputs: list[dict[str, torch.Tensor]]) -> tuple[torch.Tensor, ...]:
+def detections(detector: Any, inputs: list[dict[str, torch.Tensor]]) -> tuple[torch.Tensor, ...]:
     """(boxes Nx4 XYXY in network-input pixels, scores N, classes N) of one image."""
     if hasattr(detector, "roi_heads"):
         found = detector.inference(inputs, do_postprocess=False)[0]

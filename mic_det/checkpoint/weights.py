@@ -45,7 +45,7 @@ def is_mic_checkpoint(state: State) -> bool:
     return any(key.startswith("student.") for key in state)
 
 
-def load_weights(model: nn.Module, path: str, download: bool = False, partial: bool = False, complete: bool = False) -> list[str]:
+def load_weights(model: Any, path: str, download: bool = False, partial: bool = False, complete: bool = False) -> list[str]:
     """Load initial weights into a meta-architecture of mic-det and log what they filled, part by part.
 
     A mic-det checkpoint fills student and teacher; a plain network (detectron2's or Caffe2's naming, torchvision's and timm's

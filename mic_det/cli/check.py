@@ -139,7 +139,8 @@ def show(check: "DatasetCheck") -> None:
         rows = [[name, *(check.objects[name, column] for column in check.columns)] for name in check.classes]
         headers = ["class", *check.columns]
         if check.columns == tuple(SIZES):
-            headers, rows = [*headers, "all"], [[*row, sum(row[1:])] for row in rows]
+            headers = [*headers, "all"]
+            rows = [[*row, sum(check.objects[str(row[0]), column] for column in check.columns)] for row in rows]
         click.echo(tabulate(rows, headers=headers, tablefmt="github"))
     for kind, count in check.faults.counts.items():
         click.echo(f"  {count} x {kind}, e.g. {check.faults.examples[kind]}")

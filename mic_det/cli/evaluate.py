@@ -133,7 +133,7 @@ def detection_metrics(
         refuse_overwrite([name for name in (annotations, detections, *declare) if name], [report], "--report")
         refuse_unwritable(report.parent, "--report")
     open_config(None, ["DATASETS.DECLARE", list(declare)] if declare else [])
-    content = drop_faulty(load_json(annotations), annotations) if annotations else load_truth(dataset)
+    content = drop_faulty(load_json(annotations), str(annotations)) if annotations else load_truth(dataset or "")
     found = load_detections(detections)
     if annotations:
         warn_of_other_ids(annotations, content)

@@ -16,7 +16,7 @@ from mic_det.cli.common import (
 from mic_det.errors import UserError
 
 if TYPE_CHECKING:
-    import numpy as np
+    import torch
     from detectron2.config import CfgNode
 
 FORMATS = ("onnx", "torchscript", "safetensors", "hub")
@@ -99,7 +99,7 @@ def write_weights(cfg: "CfgNode", name: str, output: str, kind: str) -> None:
     click.echo(f"Wrote {output}.")
 
 
-def example_image(cfg: "CfgNode", path: str | None) -> "np.ndarray":
+def example_image(cfg: "CfgNode", path: str | None) -> "torch.Tensor":
     """The image, or noise, as the network takes it: 3xHxW uint8.
 
     Raises:

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
@@ -20,7 +20,7 @@ PLAIN_TAGS = {f"{PREFIX}{name}" for name in ("map", "seq", "str", "int", "float"
 class PlainLoader(yaml.SafeLoader):
     """Builds text, numbers, lists, tuples and mappings, and nothing else. A date is text."""
 
-    yaml_implicit_resolvers: ClassVar = {
+    yaml_implicit_resolvers = {  # noqa: RUF012  # the base class's, which is an attribute of instances to type checkers
         first: [(tag, pattern) for tag, pattern in resolvers if tag in PLAIN_TAGS]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
@@ -72,7 +72,7 @@ def read_yaml(path: str | Path, what: str = "File") -> Any:
 def problem_of(error: yaml.MarkedYAMLError) -> str:
     """Where in a file its YAML is wrong, and how."""
     mark = error.problem_mark or error.context_mark
-    problem = error.problem or error.context
+    problem = error.problem or error.context or "not YAML"
     if mark is None:
         return problem
     # The commonest mistake, which yaml calls a character that cannot start any token.
@@ -116,7 +116,7 @@ def check_tag(node: yaml.Node) -> None:
 
 def check_keys(node: yaml.MappingNode) -> None:
     """Raise yaml.MarkedYAMLError for a key of a mapping that is no text or stands twice."""
-    lines = {}
+    lines: dict[str, int] = {}
     for key, _ in node.value:
         check_tag(key)
         if key.tag not in (f"{PREFIX}str", f"{PREFIX}merge"):
@@ -138,7 +138,9 @@ def read_config(path: str | Path) -> dict[str, Any]:
     Raises:
         UserError: as `read_yaml`, for a file that is no mapping, and for a `_BASE_` that is no file name or leads in a circle.
     """
-    layers, seen, name = [], [], find(path)
+    layers: list[dict[str, Any]] = []
+    seen: list[Path] = []
+    name: Path | None = find(path)
     while name is not None:
         layers.append(read_mapping(name, f"{BASE} of {seen[-1]}:" if seen else "Config file"))
         seen.append(name.resolve())
@@ -146,7 +148,7 @@ def read_config(path: str | Path) -> dict[str, Any]:
             circle = " -> ".join(file.name for file in seen[seen.index(seen[-1]) :])
             raise UserError(f"_BASE_ of {seen[-2]} leads in a circle: {circle}.")
         name = base_of(layers[-1], seen[-1])
-    content = {}
+    content: dict[str, Any] = {}
     for layer in reversed(layers):
         merge(layer, content, path)
     return content

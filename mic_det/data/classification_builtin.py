@@ -26,7 +26,7 @@ def register_list_or_folder(name: str, root: str, list_name: str, folder: str, c
     def listed() -> Path:
         return resolve(root) / f"image_list/{list_name}.txt"
 
-    def read() -> tuple[list[tuple[Path, int]], Sequence[str]]:
+    def read() -> tuple[list[tuple[Path, int]], list[str]]:
         if listed().is_file():
             return read_list(listed(), resolve(root), classes)
         return read_class_folders(resolve(root) / folder, classes, CURE)

@@ -1,6 +1,7 @@
 """The segmentation datasets that mic-det knows by name; datasets/README.md says where they come from."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 from mic_det.data import camvid
@@ -100,14 +101,19 @@ def adverse_pairs(root: str | Path, split: str, cure: str = "") -> list[tuple[Pa
     return pairs
 
 
+def at_root(read: Callable[[Path, str, str], list], root: str, split: str, cure: str) -> list:
+    """What `read` finds below the data root of the moment."""
+    return read(resolve(root), split, cure)
+
+
 def register_adverse(prefix: str, root: str, splits: Iterable[str], prepare: str) -> None:
     """`{prefix}_{split}` for ACDC's or Dark Zurich's layout below `root`."""
     cure = f" Check it with: {prepare}."
     for split in splits:
         register_segmentation(
             f"{prefix}_{split}",
-            lambda split=split: adverse_pairs(resolve(root), split, cure),
-            lambda split=split: adverse_images(resolve(root), split, cure),
+            partial(at_root, adverse_pairs, root, split, cure),
+            partial(at_root, adverse_images, root, split, cure),
             *(CLASSES, COLOURS, lambda: resolve(root)),
         )
 

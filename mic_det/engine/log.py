@@ -28,7 +28,8 @@ class RunLog:
         self.loggers = [logging.getLogger(name) for name in NAMES]
         self.before = [(logger.handlers, logger.propagate, logger.level) for logger in self.loggers]
         self.level_of_data = DATA.level
-        self.buffer, self.file = MemoryHandler(MANY, flushLevel=MANY), None
+        self.buffer = MemoryHandler(MANY, flushLevel=MANY)
+        self.file: logging.FileHandler | None = None
         setup_logger.cache_clear()  # it would do nothing for a second run
         for logger in self.loggers:
             logger.handlers = []
@@ -63,12 +64,12 @@ class RunLog:
             file.close()
             raise
         self.file = file
-        self.file.setFormatter(FORMAT)
-        self.buffer.setTarget(self.file)
+        file.setFormatter(FORMAT)
+        self.buffer.setTarget(file)
         self.buffer.flush()
         for logger in self.loggers:
             logger.removeHandler(self.buffer)
-            logger.addHandler(self.file)
+            logger.addHandler(file)
 
 
 def lock(file: logging.FileHandler) -> None:
@@ -78,6 +79,7 @@ def lock(file: logging.FileHandler) -> None:
         UserError: when another process has it.
     """
     try:
+        assert file.stream is not None  # it opens at once
         fcntl.lockf(file.stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
         folder = Path(file.baseFilename).parent

@@ -196,7 +196,7 @@ def run_study(
     report: str | Path,
     overrides: Sequence[Any] = (),
     jobs: int = 1,
-    known: Sequence[Mapping[str, Any]] = (),
+    known: Sequence[dict[str, Any]] = (),
 ) -> str:
     """Train all methods on all seeds; write the Markdown report and, beside it, every run's results as JSON lines.
 

@@ -123,7 +123,7 @@ class VideoWriter:
         """Add a frame, HxWx3 BGR uint8. Raises UserError when it is of another size than the first."""
         if self.writer is None:
             self.shape = picture.shape
-            self.writer = cv2.VideoWriter(str(self.path), cv2.VideoWriter_fourcc(*"mp4v"), self.rate, picture.shape[1::-1])
+            self.writer = cv2.VideoWriter(str(self.path), cv2.VideoWriter.fourcc(*"mp4v"), self.rate, picture.shape[1::-1])
         if picture.shape != self.shape:
             sizes = [f"{shape[1]} x {shape[0]}" for shape in (picture.shape, self.shape)]
             raise UserError(f"Frame {self.count} has {sizes[0]} pixels, the first {sizes[1]}: a video has frames of one size.")

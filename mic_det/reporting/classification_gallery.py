@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
-from torch import nn
 from tqdm import tqdm
 
 from mic_det.config import num_classes
@@ -24,7 +24,7 @@ from mic_det.reporting.report import Section
 
 def write_gallery(
     cfg: CfgNode,
-    model: nn.Module,
+    model: Any,
     path: str | Path,
     source: str | None = None,
     truth: str | None = None,
@@ -32,7 +32,7 @@ def write_gallery(
     seed: int = 0,
 ) -> list[str]:
     """Write the gallery to `path`; arguments, result and errors as in `detection_gallery.write_gallery`."""
-    records = load_labelled(truth) if truth else load_unlabelled(source)
+    records = load_labelled(truth) if truth else load_unlabelled(source or "")
     names = class_names(cfg.DATASETS.TRAIN[0], num_classes(cfg))
     if truth and MetadataCatalog.get(truth).thing_classes != names:
         raise UserError(f"'{truth}' has other classes than the model: {', '.join(names)}.")
@@ -61,7 +61,7 @@ def write_gallery(
 
 
 @torch.inference_mode()
-def teacher_class(model: nn.Module, sample: dict) -> int:
+def teacher_class(model: Any, sample: dict) -> int:
     """Index of the class that the teacher gives an image."""
     return int(model.network("teacher")([sample])[0]["scores"].argmax())
 
@@ -69,7 +69,7 @@ def teacher_class(model: nn.Module, sample: dict) -> int:
 def diagnostic_section(found: Sequence[tuple[int, int]], names: list[str]) -> Section:
     """Recall and precision per class of (true, pseudo) pairs."""
     truth, pseudo = np.array(found).T
-    rows = [["class", "images", "labelled right, %", "pseudo-labels", "of them right, %"]]
+    rows: list[list[Any]] = [["class", "images", "labelled right, %", "pseudo-labels", "of them right, %"]]
     for index, name in enumerate(names):
         own, said = truth == index, pseudo == index
         hits = (own & said).sum()

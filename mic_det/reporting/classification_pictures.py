@@ -1,6 +1,7 @@
 """Pictures of what image classifiers see and say."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -55,7 +56,7 @@ def comparison(cfg: CfgNode, networks: Mapping[str, nn.Module], dataset: str, co
     return in_rows(pictures)
 
 
-def lessons(cfg: CfgNode, model: nn.Module, count: int = 3, seed: int = 0) -> list[Row]:
+def lessons(cfg: CfgNode, model: Any, count: int = 3, seed: int = 0) -> list[Row]:
     """Rows on 2 * `count` target images, augmented as in training: image and pseudo-label, masked image and student's answer."""
     names, pictures = class_names(cfg.DATASETS.TRAIN[0], num_classes(cfg)), []
     for position, sample in enumerate(training_samples(training_data(cfg, labelled=False), 2 * count, seed)):
@@ -65,7 +66,7 @@ def lessons(cfg: CfgNode, model: nn.Module, count: int = 3, seed: int = 0) -> li
 
 
 @torch.inference_mode()
-def lesson(cfg: CfgNode, model: nn.Module, sample: dict, names: Sequence[str]) -> Row:
+def lesson(cfg: CfgNode, model: Any, sample: dict, names: Sequence[str]) -> Row:
     """(caption, image) of a target sample with its pseudo-label, and of its masked view with the student's answer."""
     student, consistency = model.student, model.consistency or MaskedConsistency(cfg)
     images = student.preprocess_image(AdaptationBatch([], [sample]).target)

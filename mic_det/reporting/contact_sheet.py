@@ -8,7 +8,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from mic_det.data.check import DatasetCheck
-from mic_det.data.images import read_image
+from mic_det.data.images import ValueRange, read_image
 from mic_det.data.label_images import default_colours, read_labels
 from mic_det.data.stream import READ_ERRORS
 from mic_det.reporting.drawing import draw_boxes
@@ -22,7 +22,7 @@ COLUMNS = 4
 TALLEST = 3 * TILE  # height of one image; taller ones are squeezed
 
 
-def tile(record: dict, names: Sequence[str], value_range: Sequence[float] = ()) -> np.ndarray:
+def tile(record: dict, names: Sequence[str], value_range: ValueRange = ()) -> np.ndarray:
     """One image with its boxes, labels or class, TILE pixels wide; grey when it cannot be read. RGB."""
     try:
         image = read_image(record["file_name"], "RGB", value_range)
@@ -60,7 +60,7 @@ def label_overlay(image: np.ndarray, label_file: str, colours: Sequence[Sequence
         return image
 
 
-def contact_sheet(check: DatasetCheck, count: int = 12, value_range: Sequence[float] = ()) -> np.ndarray:
+def contact_sheet(check: DatasetCheck, count: int = 12, value_range: ValueRange = ()) -> np.ndarray:
     """HxWx3 uint8 RGB: up to `count` images of a DatasetCheck, evenly spread, with their boxes or labels."""
     tiles = [tile(record, check.classes, value_range) for record in evenly(check.records, count)]
     height = max(part.shape[0] for part in tiles)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,7 +10,6 @@ from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
 from detectron2.evaluation.coco_evaluation import instances_to_coco_json
 from detectron2.structures import Instances
-from torch import nn
 from tqdm import tqdm
 
 from mic_det.adaptation import PseudoBoxes
@@ -34,7 +34,7 @@ DIAGNOSTIC = "diagnostic: uses target labels"
 
 def write_gallery(
     cfg: CfgNode,
-    model: nn.Module,
+    model: Any,
     path: str | Path,
     source: str | None = None,
     truth: str | None = None,
@@ -56,9 +56,9 @@ def write_gallery(
     Raises:
         UserError: when no image can be read.
     """
-    records = load_labelled(truth) if truth else load_unlabelled(source)
+    records = load_labelled(truth) if truth else load_unlabelled(source or "")
     names = class_names(cfg.DATASETS.TRAIN[0], num_classes(cfg))
-    content = MetadataCatalog.get(truth).truth() if truth else None
+    content: dict[str, Any] = MetadataCatalog.get(truth).truth() if truth else {}
     if truth and MetadataCatalog.get(truth).thing_classes != names:
         raise UserError(f"'{truth}' has the classes {MetadataCatalog.get(truth).thing_classes}, the model {names}.")
     mapper, rows, unreadable, detections, seen = TestMapper(cfg), [], [], [], []
@@ -88,7 +88,7 @@ def write_gallery(
 
 
 @torch.inference_mode()
-def teacher_detections(model: nn.Module, sample: dict, record: dict) -> list[dict]:
+def teacher_detections(model: Any, sample: dict, record: dict) -> list[dict]:
     """COCO results of the teacher on one image, category ids from 1."""
     sample = {**sample, "height": record["height"], "width": record["width"]}
     found = instances_to_coco_json(model.network("teacher")([sample])[0]["instances"].to("cpu"), record["image_id"])
@@ -142,6 +142,7 @@ def pseudo_results(label: PseudoBoxes, image_id: int) -> list[dict]:
 
 
 def diagnostic_section(content: dict, detections: list[dict], cfg: CfgNode) -> Section:
+    """How many of the teacher's boxes above the threshold are right, by class and size."""
     matches = match_all(content, detections)
     threshold = cfg.MODEL.MIC.PSEUDO_LABELS.THRESHOLD
     return {

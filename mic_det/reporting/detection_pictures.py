@@ -1,6 +1,7 @@
 """Pictures of what models see and find."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -53,7 +54,7 @@ def comparison(cfg: CfgNode, detectors: Mapping[str, nn.Module], dataset: str, c
 
 
 @torch.inference_mode()
-def pseudo_label_row(cfg: CfgNode, model: nn.Module, sample: dict, names: list[str]) -> tuple[Row, PseudoBoxes]:
+def pseudo_label_row(cfg: CfgNode, model: Any, sample: dict, names: list[str]) -> tuple[Row, PseudoBoxes]:
     """What one unlabelled sample teaches: [(caption, image)] and the PseudoBoxes.
 
     The pictures are the complete image with the teacher's pseudo boxes, the masked input with the same boxes, and the masked
@@ -83,7 +84,7 @@ def pseudo_label_row(cfg: CfgNode, model: nn.Module, sample: dict, names: list[s
     return row, label
 
 
-def lessons(cfg: CfgNode, model: nn.Module, count: int = 3, seed: int = 0) -> list[Row]:
+def lessons(cfg: CfgNode, model: Any, count: int = 3, seed: int = 0) -> list[Row]:
     """Rows of `pseudo_label_row` for a few of the target's images, augmented as in training."""
     names, rows = class_names(cfg.DATASETS.TRAIN[0], num_classes(cfg)), []
     for position, sample in enumerate(training_samples(training_data(cfg, labelled=False), count, seed)):

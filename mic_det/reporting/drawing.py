@@ -1,13 +1,13 @@
 """Boxes on pictures, and pictures from what networks see."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from detectron2.structures import Instances
 from PIL import Image, ImageDraw
-from torch import nn
 
 from mic_det.reporting.labels import Rectangle, draw_label
 from mic_det.reporting.palette import class_colour
@@ -119,7 +119,7 @@ def between(start: Point, end: Point, share: float) -> Point:
     return start[0] + (end[0] - start[0]) * share, start[1] + (end[1] - start[1]) * share
 
 
-def denormalised(image: torch.Tensor, model: nn.Module) -> np.ndarray:
+def denormalised(image: torch.Tensor, model: Any) -> np.ndarray:
     """Network input (3xHxW, normalised) of a detectron2 model -> HxWx3 uint8 in the model's channel order."""
     image = image * model.pixel_std + model.pixel_mean
     return np.ascontiguousarray(image.clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy())

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -21,13 +22,13 @@ MOST_IN_A_ROW = 12  # class names that stand upright below bars
 @contextlib.contextmanager
 def theme(name: str) -> Iterator[None]:
     """Colours for a "light" or a "dark" page, for everything drawn inside."""
-    ink, quiet = INK[name], QUIET[name]
-    text = dict.fromkeys(("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor", "axes.titlecolor"), ink)
-    lines = dict.fromkeys(("axes.edgecolor", "grid.color", "xtick.color", "ytick.color"), quiet)
+    ink_of = ("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor", "axes.titlecolor")
+    quiet_of = ("axes.edgecolor", "grid.color", "xtick.color", "ytick.color")
+    colours: dict[Any, Any] = {**dict.fromkeys(ink_of, INK[name]), **dict.fromkeys(quiet_of, QUIET[name])}
     # Text stays text: small files, and the reader's own font.
     plain = {"svg.fonttype": "none", "font.family": "sans-serif", "figure.facecolor": "none", "axes.facecolor": "none"}
     shape = {"axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 11, "axes.titlelocation": "left"}
-    with matplotlib.rc_context({**text, **lines, **plain, **shape, "svg.hashsalt": "mic-det"}):
+    with matplotlib.rc_context({**colours, **plain, **shape, "svg.hashsalt": "mic-det"}):
         yield
 
 
@@ -111,7 +112,7 @@ def confusion(matrix: Sequence[Sequence[float]], classes: Sequence[str]) -> Figu
     axes = figure.subplots()
     axes.imshow(shades(shares), aspect="auto")
     for row, column in zip(*np.nonzero(shares >= 1), strict=True):
-        ink = {"color": "white"} if shares[row, column] > FULL else {}
+        ink: dict[str, Any] = {"color": "white"} if shares[row, column] > FULL else {}
         axes.text(column, row, f"{shares[row, column]:.0f}", ha="center", va="center", size=8, **ink)
     axes.set_xticks(range(len(classes)), classes, rotation=60, ha="right", size=8)
     axes.set_yticks(range(len(classes)), classes, size=8)

@@ -21,7 +21,7 @@ def link_pages(folder: str | Path) -> None:
         text = path.read_text(encoding="utf-8")
         others = [f'<a href="{quote(other.name)}">{escape(title)}</a>' for other, title in own.items() if other != path]
         filled = f"<!-- links -->{' '.join(others)}<!-- /links -->"
-        linked = LINKS.sub(lambda _, filled=filled: filled, text, count=1)
+        linked = LINKS.sub(filled.replace("\\", r"\\"), text, count=1)
         if linked != text:
             write_text(path, linked)
 

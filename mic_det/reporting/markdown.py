@@ -37,12 +37,12 @@ STUDENT_T = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)
 
 def spread(values: Iterable[float | None]) -> str:
     """`mean ± standard deviation` of percentages over seeds; a dash where there is nothing."""
-    values = [value for value in values if value is not None]
-    if not values:
+    known = [value for value in values if value is not None]
+    if not known:
         return "-"
-    if len(values) == 1:
-        return f"{values[0]:.1f}"
-    return f"{statistics.mean(values):.1f} ± {statistics.stdev(values):.1f}"
+    if len(known) == 1:
+        return f"{known[0]:.1f}"
+    return f"{statistics.mean(known):.1f} ± {statistics.stdev(known):.1f}"
 
 
 def select(results: Sequence[dict], **wanted: object) -> list[dict]:

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detectron2.config import CfgNode
-from torch import nn
 
 from mic_det.evaluation.metrics import names_in, per_class
 from mic_det.machine import machine
+from mic_det.modeling.meta_arch.adapting import AdaptingModel
 from mic_det.outputs import write_json
 from mic_det.reporting import report
 
@@ -101,7 +101,7 @@ def best_note(results: Sequence[dict]) -> list[str]:
     ]
 
 
-def write_run_report(task: "Task", cfg: CfgNode, model: nn.Module) -> Path:
+def write_run_report(task: "Task", cfg: CfgNode, model: AdaptingModel) -> Path:
     """Write OUTPUT_DIR/report.html: results, pictures of predictions and masked inputs, curves. Returns its path.
 
     Args:

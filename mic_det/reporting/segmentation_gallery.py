@@ -1,12 +1,12 @@
 """A static HTML gallery of pseudo-labels for segmentation; with labels at hand, also of where they are wrong."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
-from torch import nn
 from tqdm import tqdm
 
 from mic_det.adaptation import AdaptationBatch
@@ -28,7 +28,7 @@ WRONG = np.array([230, 25, 75])
 
 def write_gallery(
     cfg: CfgNode,
-    model: nn.Module,
+    model: Any,
     path: str | Path,
     source: str | None = None,
     truth: str | None = None,
@@ -36,11 +36,11 @@ def write_gallery(
     seed: int = 0,
 ) -> list[str]:
     """Write the gallery to `path`; arguments, result and errors as in `detection_gallery.write_gallery`."""
-    records = load_labelled(truth) if truth else load_unlabelled(source)
+    records = load_labelled(truth) if truth else load_unlabelled(source or "")
     names = class_names(cfg.DATASETS.TRAIN[0], cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES)
     if truth and list(MetadataCatalog.get(truth).get("stuff_classes", [])) != names:
         raise UserError(f"'{truth}' has other classes than the model: {', '.join(names)}.")
-    mapper, rows, unreadable, matrix = SegmentationTestMapper(cfg), [], [], 0
+    mapper, rows, unreadable, matrix = SegmentationTestMapper(cfg), [], [], torch.zeros(1, dtype=torch.long)
     for position, record in enumerate(tqdm(evenly(records, count), unit="image", disable=None)):
         try:
             sample = mapper(record)
@@ -51,7 +51,7 @@ def write_gallery(
             continue
         with seeded(seed, position):
             row = lesson(cfg, model, AdaptationBatch([], [sample]), colours_of(cfg))
-        if truth:
+        if labels is not None:
             found = teacher_labels(model, sample)
             matrix = matrix + confusion_matrix(torch.from_numpy(labels), found, len(names))
             row.append(diagnosis(cfg, sample, labels, found.numpy()))
@@ -68,7 +68,7 @@ def write_gallery(
 
 
 @torch.inference_mode()
-def teacher_labels(model: nn.Module, sample: dict) -> torch.Tensor:
+def teacher_labels(model: Any, sample: dict) -> torch.Tensor:
     """HxW labels of the teacher at the image's own size, on the CPU."""
     return model.network("teacher")([sample])[0]["sem_seg"].argmax(dim=0).cpu()
 

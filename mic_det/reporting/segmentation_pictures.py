@@ -1,6 +1,7 @@
 """Pictures of what segmentation networks see and say."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -70,7 +71,7 @@ def comparison(cfg: CfgNode, networks: Mapping[str, nn.Module], dataset: str, co
     return rows
 
 
-def lessons(cfg: CfgNode, model: nn.Module, count: int = 3, seed: int = 0) -> list[Row]:
+def lessons(cfg: CfgNode, model: Any, count: int = 3, seed: int = 0) -> list[Row]:
     """Rows on a few target images, augmented as in training: pseudo-label, mixed image, masked image, the student's answer."""
     colours, rows = colours_of(cfg), []
     source, target = (training_samples(training_data(cfg, labelled), count, seed) for labelled in (True, False))
@@ -81,7 +82,7 @@ def lessons(cfg: CfgNode, model: nn.Module, count: int = 3, seed: int = 0) -> li
 
 
 @torch.inference_mode()
-def lesson(cfg: CfgNode, model: nn.Module, batch: AdaptationBatch, colours: Sequence[Sequence[int]]) -> Row:
+def lesson(cfg: CfgNode, model: Any, batch: AdaptationBatch, colours: Sequence[Sequence[int]]) -> Row:
     """One row of `lessons` for a batch of one target sample and one source sample, or none."""
     student, consistency = model.student, model.consistency or MaskedConsistency(cfg)
     images = student.preprocess_image(batch.target).tensor

@@ -48,9 +48,8 @@ class Datasets(click.Group):
             module = importlib.import_module(f"mic_det.cli.prepare.{name.replace('-', '_')}")
             return int(module.main(list(words), f"mic-det prepare {name}"))
 
-        return click.Command(
-            *(name, {"ignore_unknown_options": True}, prepare, [words]), help=DATASETS[name], add_help_option=False
-        )
+        settings = {"ignore_unknown_options": True}
+        return click.Command(name, settings, prepare, [words], help=DATASETS[name], add_help_option=False)
 
 
 @click.command("prepare", cls=Datasets, epilog=EXAMPLES)

@@ -25,7 +25,8 @@ def main(arguments: list[str] | None = None, prog: str | None = None) -> int:
         labels = [label for _, label in pairs]
         names = distinct_names([Path(label.name) for label in labels], ".png")  # a split may join several folders
         written = {label: folder / name for label, name in zip(labels, names, strict=True)}
-        counts, bad = convert_labels(list(written), written.get, decode_indices, camvid.semantic_table(), f"CamVid {split}")
+        table = camvid.semantic_table()
+        counts, bad = convert_labels(list(written), written.__getitem__, decode_indices, table, f"CamVid {split}")
         usable = [(image.resolve(), written[label]) for image, label in pairs if str(written[label]) in counts]
         camvid.write_semantic_pairs(args.root, split, usable)
         status |= finish(folder, counts, bad, camvid.SEMANTIC_CLASSES)
