@@ -39,6 +39,7 @@ def main(arguments: list[str] | None = None, prog: str | None = None) -> int:
                 description=f"{args.dataset} {split}",
             )
         path = args.root / f"annotations/instances_{split}.json"
-        write_json(path, result.coco)
-        results[path] = result
+        if result is not None:
+            write_json(path, result.coco)
+            results[path] = result
     return print_conversions(results)
