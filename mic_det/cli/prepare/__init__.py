@@ -42,14 +42,20 @@ class Datasets(click.Group):
         name = cmd_name.replace("_", "-")
         if name not in DATASETS:
             return None
-        words = click.Argument(["words"], nargs=-1, type=click.UNPROCESSED)
+        argument = click.Argument(["words"], nargs=-1, type=click.UNPROCESSED)
 
         def prepare(words: tuple[str, ...]) -> int:
             module = importlib.import_module(f"mic_det.cli.prepare.{name.replace('-', '_')}")
             return int(module.main(list(words), f"mic-det prepare {name}"))
 
-        settings = {"ignore_unknown_options": True}
-        return click.Command(name, settings, prepare, [words], help=DATASETS[name], add_help_option=False)
+        return click.Command(
+            name=name,
+            context_settings={"ignore_unknown_options": True},
+            callback=prepare,
+            params=[argument],
+            help=DATASETS[name],
+            add_help_option=False,
+        )
 
 
 @click.command("prepare", cls=Datasets, epilog=EXAMPLES)

@@ -20,4 +20,5 @@ def main(arguments: list[str] | None = None, prog: str | None = None) -> int:
     parser.add_argument("--root", required=True, type=Path, help="folder that holds rgb_anon/ and gt/")
     args = parser.parse_args(arguments)
     click.echo(f"{len(adverse_images(args.root, 'train'))} unlabelled night images for training")
-    return finish(args.root, *check_labels(adverse_pairs(args.root, "val"), description="Dark Zurich val"), statistics=False)
+    counts, bad = check_labels(adverse_pairs(args.root, "val"), description="Dark Zurich val")
+    return finish(args.root, counts, bad, statistics=False)

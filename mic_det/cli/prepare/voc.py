@@ -7,7 +7,7 @@ mic-det prepare voc --dataset clipart --root datasets/clipart
 import argparse
 from pathlib import Path
 
-from mic_det.data.conversion import Conversion, print_conversions
+from mic_det.data.conversion import print_conversions
 from mic_det.data.voc import ART_CLASSES, CLASSES, convert_voc
 from mic_det.outputs import write_json
 
@@ -27,9 +27,9 @@ def main(arguments: list[str] | None = None, prog: str | None = None) -> int:
     parser.add_argument("--root", required=True, type=Path, help="folder that holds VOC2007/ and VOC2012/, or JPEGImages/")
     args = parser.parse_args(arguments)
     classes, splits = DATASETS[args.dataset]
-    results: dict[Path, Conversion] = {}
+    results = {}
     for split, parts in splits.items():
-        result: Conversion | None = None
+        result = None
         for folder, listed in parts:
             data = args.root / folder
             result = convert_voc(
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None, prog: str | None = None) -> int:
                 description=f"{args.dataset} {split}",
             )
         path = args.root / f"annotations/instances_{split}.json"
-        assert result is not None  # every split has a part
-        write_json(path, result.coco)
-        results[path] = result
+        if result is not None:
+            write_json(path, result.coco)
+            results[path] = result
     return print_conversions(results)
