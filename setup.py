@@ -52,9 +52,10 @@ setup(
     # detectron2 has no release on the package index and OpenCV comes in two flavours:
     # `mic-det install-detectron2` installs the first, the extra `opencv` or `headless` the second.
     install_requires=[
-        "torch>=2.4",
-        "torchvision>=0.19",
-        "numpy",
+        "torch>=2.6",
+        "torchvision>=0.21",
+        "numpy>=1.26",
+        "safetensors",
         "click>=8.2",
         "fvcore",
         "iopath",
@@ -81,6 +82,7 @@ setup(
             "codespell",
             "mypy",
             "types-PyYAML",
+            "types-pycocotools",
             "types-tabulate",
             "types-tqdm",
             "import-linter",
@@ -93,8 +95,6 @@ setup(
         "Programming Language :: Python :: 3",
         "Programming Language :: Python :: 3.10",
         "Programming Language :: Python :: 3.11",
-        "Programming Language :: Python :: 3.12",
-        "Programming Language :: Python :: 3.13",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
         "Typing :: Typed",
     ],

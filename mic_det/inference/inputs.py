@@ -109,7 +109,7 @@ class VideoWriter:
         count: frames so far.
     """
 
-    def __init__(self, path: Path, rate: float):
+    def __init__(self, path: Path, rate: float) -> None:
         """
         Args:
             rate: frames per second.

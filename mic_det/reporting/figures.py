@@ -24,11 +24,11 @@ def theme(name: str) -> Iterator[None]:
     """Colours for a "light" or a "dark" page, for everything drawn inside."""
     ink_of = ("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor", "axes.titlecolor")
     quiet_of = ("axes.edgecolor", "grid.color", "xtick.color", "ytick.color")
-    colours: dict[Any, Any] = {**dict.fromkeys(ink_of, INK[name]), **dict.fromkeys(quiet_of, QUIET[name])}
+    settings: dict[Any, Any] = {**dict.fromkeys(ink_of, INK[name]), **dict.fromkeys(quiet_of, QUIET[name])}
     # Text stays text: small files, and the reader's own font.
-    plain = {"svg.fonttype": "none", "font.family": "sans-serif", "figure.facecolor": "none", "axes.facecolor": "none"}
-    shape = {"axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 11, "axes.titlelocation": "left"}
-    with matplotlib.rc_context({**colours, **plain, **shape, "svg.hashsalt": "mic-det"}):
+    settings |= {"svg.fonttype": "none", "font.family": "sans-serif", "figure.facecolor": "none", "axes.facecolor": "none"}
+    settings |= {"axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 11, "axes.titlelocation": "left"}
+    with matplotlib.rc_context({**settings, "svg.hashsalt": "mic-det"}):
         yield
 
 

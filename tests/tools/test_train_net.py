@@ -51,7 +51,7 @@ def test_training_leaves_everything_a_user_looks_for(trained):
     }
     page = (folder / "report.html").read_text()
     assert (
-        "data:image/png;base64" in page
+        "data:image/svg+xml;base64" in page
         and "Errors of the teacher on toycity_foggy_all_val" in page
         and "<th>precision</th>" in page
     )
