@@ -74,13 +74,14 @@ def adapt(
     with isolated():
         keys = recipe.recipe(weights, config, target, source, source_images, classes, test, iterations)
         keys += [*(("MODEL.DEVICE", device) if device else ()), *overrides, "OUTPUT_DIR", str(output)]
-        with RunLog():
+        with RunLog(quiet=True):  # the run itself says it all again
             cfg = prepare_run(config, keys, resume)
             check_folder(cfg, resume)
             with seeded(0):
                 load_model(cfg, cfg.MODEL.WEIGHTS)  # nothing of it may stay random
             path = Path(output) / USED
             write_text(path, HEADER.format(path=path, length=cfg.SOLVER.MAX_ITER) + cfg.dump())
+        with RunLog():
             logger.info(
                 "Adapting for %d iterations with a learning rate of %g and no burn-in; all settings are in %s.",
                 *(cfg.SOLVER.MAX_ITER, cfg.SOLVER.BASE_LR, path),

@@ -76,7 +76,7 @@ def load_weights(model: Any, path: str, download: bool = False, partial: bool = 
             load_exactly(model, state, file)
         return missing
     if is_published(state) or is_published_segmentation(state):
-        raise UserError(f"MODEL.WEIGHTS: {file} is in the published code's layout: convert it with tools/convert_checkpoint.py.")
+        raise UserError(f"MODEL.WEIGHTS: {file} is in the published code's layout: convert it with `mic-det convert`.")
     warn_of_other_anchors(model.student, state, file)
     coverage = fill(model.student, named_like(model.student, content, file))
     report(coverage, file)

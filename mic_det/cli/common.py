@@ -39,9 +39,11 @@ def config_option(
     )
 
 
-def weights_option(words: str = "Checkpoint; the same as MODEL.WEIGHTS FILE at the end.") -> Callable[[F], F]:
+def weights_option(
+    words: str = "Checkpoint, or the folder of a run for its last one; the same as MODEL.WEIGHTS FILE at the end.",
+) -> Callable[[F], F]:
     """`--weights`."""
-    return click.option("--weights", metavar="FILE", help=words)
+    return click.option("--weights", metavar="PATH", help=words)
 
 
 def path_option(*names: str, words: str, required: bool = False, default: Path | None = None) -> Callable[[F], F]:
@@ -76,8 +78,17 @@ def overrides_of(ctx: click.Context, param: click.Parameter, words: tuple[str, .
 
 
 def with_weights(weights: str | None, overrides: tuple[str, ...]) -> tuple[str, ...]:
-    """Overrides that begin with MODEL.WEIGHTS where weights are given."""
-    return ("MODEL.WEIGHTS", weights, *overrides) if weights else overrides
+    """Overrides that begin with MODEL.WEIGHTS where weights are given: a file, or the folder of a run."""
+    return ("MODEL.WEIGHTS", file_of(weights), *overrides) if weights else overrides
+
+
+def file_of(weights: str) -> str:
+    """The weights themselves, or of a folder the run's last checkpoint. Raises UserError when it holds none."""
+    if not Path(weights).is_dir():
+        return weights
+    from mic_det.api.loading import weight_file
+
+    return str(weight_file(weights))
 
 
 def config_beside(weights: str | None) -> str:
@@ -88,7 +99,7 @@ def config_beside(weights: str | None) -> str:
     """
     if not weights:
         raise UserError("--config is missing: name a config file, or a name that `mic-det configs ls` lists.")
-    path = Path(weights).parent / "config.yaml"
+    path = Path(file_of(weights)).with_name("config.yaml")
     if not path.is_file():
         raise UserError(f"--config is missing, and there is no {path} that --weights could have been trained with.")
     return str(path)

@@ -12,6 +12,7 @@ from mic_det.cli.common import (
     answer,
     config_beside,
     config_option,
+    file_of,
     json_option,
     overrides_argument,
     path_option,
@@ -83,7 +84,12 @@ def command(
         return
     if annotations or report or voc:
         raise UserError("--annotations, --report and --voc go with --detections.")
-    keys = {"MODEL.WEIGHTS": weights, "DATASETS.TEST": datasets, "OUTPUT_DIR": output, "DATASETS.DECLARE": list(declare)}
+    keys = {
+        "MODEL.WEIGHTS": weights and file_of(weights),
+        "DATASETS.TEST": datasets,
+        "OUTPUT_DIR": output,
+        "DATASETS.DECLARE": list(declare),
+    }
     given = [word for key, value in keys.items() if value for word in (key, str(value))]
     with stdout_for_answer(as_json):
         results = model_metrics(config or config_beside(weights), [*given, *overrides])

@@ -54,7 +54,7 @@ def add_network_config(cfg: CfgNode) -> None:
     cfg.MODEL.LANGUAGE_HEAD = CN()
     # A second decoder on the same encoder, which sees the masked images and labels the target (LC-MSM).
     cfg.MODEL.LANGUAGE_HEAD.ENABLED = False
-    # Its class embeddings: a file of tools/make_text_bank.py; random: random ones, which is not LC-MSM; none: no text at all.
+    # Its class embeddings: a file of `mic-det text-bank`; random: random ones, which is not LC-MSM; none: no text at all.
     cfg.MODEL.LANGUAGE_HEAD.TEXT_BANK = ""
     # Divides the cosines between image and text.
     cfg.MODEL.LANGUAGE_HEAD.TEMPERATURE = 0.07

@@ -24,21 +24,33 @@ class RunLog:
     log of its own.
     """
 
+    def __init__(self, quiet: bool = False) -> None:
+        """
+        Args:
+            quiet: show nothing on the terminal, unless what happens inside fails.
+        """
+        self.quiet = quiet
+
     def __enter__(self) -> "RunLog":
         self.loggers = [logging.getLogger(name) for name in NAMES]
         self.before = [(logger.handlers, logger.propagate, logger.level) for logger in self.loggers]
         self.level_of_data = DATA.level
         self.buffer = MemoryHandler(MANY, flushLevel=MANY)
         self.file: logging.FileHandler | None = None
+        self.terminals: list[logging.Handler] = []
         setup_logger.cache_clear()  # it would do nothing for a second run
         for logger in self.loggers:
             logger.handlers = []
             setup_logger(None, comm.get_rank(), name=logger.name, abbrev_name=logger.name)
-            logger.addHandler(self.buffer)
+            self.terminals += logger.handlers
+            logger.handlers = [self.buffer] if self.quiet else [*logger.handlers, self.buffer]
         DATA.setLevel(logging.WARNING)  # it describes the test loader at every evaluation
         return self
 
     def __exit__(self, *error: object) -> None:
+        if self.quiet and error[0] is not None and self.terminals:
+            self.buffer.setTarget(self.terminals[0])
+            self.buffer.flush()
         for logger, (handlers, propagate, level) in zip(self.loggers, self.before, strict=True):
             logger.handlers, logger.propagate = handlers, propagate
             logger.setLevel(level)

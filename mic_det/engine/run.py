@@ -1,4 +1,4 @@
-"""One run from config to result: what tools/train_net.py and the studies call."""
+"""One run from config to result: what `mic-det train`, tools/train_net.py and the studies call."""
 
 import logging
 from collections.abc import Iterable

@@ -2,6 +2,7 @@
 
 import ctypes
 import logging
+import secrets
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -50,7 +51,8 @@ def fit_to_machine(cfg: CfgNode) -> CfgNode:
     cfg.defrost()
     cfg.MODEL.DEVICE = usable_device(cfg.MODEL.DEVICE)
     if cfg.SEED < 0:
-        cfg.SEED = int(comm.shared_random_seed())
+        # Not from numpy's generator: a caller who restores it would draw the same seed again.
+        cfg.SEED = comm.all_gather(secrets.randbits(31))[0]
         logger.info("SEED was negative, so one was drawn: SEED %d repeats this run.", cfg.SEED)
     if frozen:
         cfg.freeze()

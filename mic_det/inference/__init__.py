@@ -1,4 +1,4 @@
-"""Trained models on images, folders and videos: what tools/predict.py writes."""
+"""Trained models on images, folders and videos: what `mic-det predict` writes."""
 
 from .boxes import predict_boxes
 from .classes import predict_classes

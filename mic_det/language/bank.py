@@ -52,7 +52,7 @@ class TextBank:
         try:
             bank = cls(**content)
         except TypeError:
-            raise UserError(f"{path} is no text bank: make one with tools/make_text_bank.py.") from None
+            raise UserError(f"{path} is no text bank: make one with `mic-det text-bank`.") from None
         if bank.embeddings.ndim != 2 or len(bank.embeddings) != len(bank.classes):
             raise UserError(f"{path} is broken: {len(bank.classes)} classes, embeddings {tuple(bank.embeddings.shape)}.")
         return bank
@@ -79,7 +79,7 @@ def open_bank(name: str, count: int) -> TextBank | None:
     """The text bank that MODEL.LANGUAGE_HEAD.TEXT_BANK names, for `count` classes.
 
     Args:
-        name: file of tools/make_text_bank.py (one below `configs/` may be the library's), "random", or "none".
+        name: file of `mic-det text-bank` (one below `configs/` may be the library's), "random", or "none".
 
     Returns:
         TextBank; None for "none".
@@ -89,7 +89,7 @@ def open_bank(name: str, count: int) -> TextBank | None:
     """
     if not name:
         raise UserError(
-            "MODEL.LANGUAGE_HEAD.TEXT_BANK is empty: make one with tools/make_text_bank.py and name its file; 'random' trains "
+            "MODEL.LANGUAGE_HEAD.TEXT_BANK is empty: make one with `mic-det text-bank` and name its file; 'random' trains "
             "with random class embeddings instead, 'none' without any."
         )
     if name == NONE:
@@ -98,7 +98,7 @@ def open_bank(name: str, count: int) -> TextBank | None:
     if name != RANDOM and not file.is_file():
         raise UserError(
             f"MODEL.LANGUAGE_HEAD.TEXT_BANK: {name} does not exist (seen from {Path.cwd()}): give the full path, or make one "
-            "with tools/make_text_bank.py."
+            "with `mic-det text-bank`."
         )
     bank = TextBank.random(count) if name == RANDOM else TextBank.load(file)
     if len(bank.embeddings) != count:

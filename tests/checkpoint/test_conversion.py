@@ -144,7 +144,7 @@ def test_the_published_teacher_comes_from_its_own_file(tmp_path):
 
 def test_the_published_layout_is_named_when_loaded_unconverted(r50, tmp_path):
     torch.save({"model": published_state()}, tmp_path / "published.pth")
-    with pytest.raises(UserError, match="tools/convert_checkpoint.py"):
+    with pytest.raises(UserError, match="mic-det convert"):
         load_weights(r50, str(tmp_path / "published.pth"))
 
 

@@ -178,7 +178,7 @@ def test_a_training_checkpoint_fills_student_teacher_and_imagenet_features(tmp_p
     norms = [own.backbone.stages[1].layer_norm.weight for own in (model.student, model.teacher.model, model.feature_distance)]
     for found, offset in zip(norms, (0, 1, 2), strict=True):
         assert torch.equal(found, student["backbone.norm2.weight"] + offset)
-    with pytest.raises(UserError, match="convert it with tools/convert_checkpoint.py"):
+    with pytest.raises(UserError, match="convert it with `mic-det convert`"):
         load_weights(model, str(tmp_path / "published.pth"))
 
 

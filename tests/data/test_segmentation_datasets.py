@@ -106,7 +106,7 @@ def test_every_lcmsm_config_finds_its_data_and_asks_for_its_text(transfer, metho
     with pytest.raises(UserError, match="text_bank_cityscapes.pth does not exist"):
         check_datasets(cfg)
     cfg.MODEL.LANGUAGE_HEAD.TEXT_BANK = ""
-    with pytest.raises(UserError, match="TEXT_BANK is empty: make one with tools/make_text_bank.py"):
+    with pytest.raises(UserError, match="TEXT_BANK is empty: make one with `mic-det text-bank`"):
         check_datasets(cfg)
     cfg.MODEL.LANGUAGE_HEAD.TEXT_BANK = "random"
     check_datasets(cfg)

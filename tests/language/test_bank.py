@@ -84,7 +84,7 @@ def test_wrong_files_are_named(bank, tmp_path, caplog):
     with pytest.raises(UserError, match=r"nowhere\.pth does not exist"):
         open_bank(str(tmp_path / "nowhere.pth"), 3)
     torch.save({"model": {}}, tmp_path / "model.pth")
-    with pytest.raises(UserError, match=r"model\.pth is no text bank: make one with tools/make_text_bank\.py"):
+    with pytest.raises(UserError, match=r"model\.pth is no text bank: make one with `mic-det text-bank`"):
         open_bank(str(tmp_path / "model.pth"), 3)
     bank.save(tmp_path / "bank.pth")
     with pytest.raises(UserError, match=r"holds 3 classes, but MODEL\.SEM_SEG_HEAD\.NUM_CLASSES is 19"):

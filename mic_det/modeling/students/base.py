@@ -38,8 +38,8 @@ def build_adapter(cfg: CfgNode, student: nn.Module) -> "StudentAdapter":
     known = ", ".join(sorted(kind.__name__ for kind in ADAPTERS))
     raise UserError(
         f"MODEL.MIC.STUDENT: the losses of {type(student).__name__} cannot be weighted by pseudo-label quality, because no "
-        f"StudentAdapter is registered for it (there are for {known}): write one, as the README says under 'Bring your own "
-        "meta-architecture'."
+        f"StudentAdapter is registered for it (there are for {known}): write one, as docs/guides/detectors.md says under "
+        "'Bring your own meta-architecture'."
     )
 
 
