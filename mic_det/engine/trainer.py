@@ -313,4 +313,4 @@ class AdaptationTrainer(TrainerBase):
 def seed_iteration(seed: int, iteration: int) -> None:
     """Seed torch for one iteration on one process. Numpy and python are seeded per sample, by the stream."""
     sequence = np.random.SeedSequence((seed, STEP_STREAM, iteration, comm.get_rank()))
-    torch.manual_seed(int(sequence.generate_state(1, dtype=np.uint64)[0] >> 1))
+    torch.manual_seed(int(sequence.generate_state(1, dtype=np.uint64)[0]) >> 1)
