@@ -98,17 +98,17 @@ def write_demo_report(demo: Demo, cfg: CfgNode, output: Path, results: Sequence[
     task = task_of(cfg)
     models = {method: load_model(cfg, output / method / "model_final.pth") for method in demo.methods}
     networks = {f"{method} ({demo.model})": model.network(demo.model) for method, model in models.items()}
-    page = output / "report.html"
+    page, legend = output / "report.html", task.pictures.legend(cfg)
+    comparison = task.comparison(cfg, networks, cfg.DATASETS.TEST[0], count=6)
+    lessons = task.lessons(cfg, models[demo.methods[-1]])
     report.write_report(
         page,
         demo.title,
         f"ToyCity, {cfg.DATASETS.TRAIN[0]} to {', '.join(cfg.DATASETS.TARGET)}; seed {cfg.SEED}; {machine()}.",
         results,
         [
-            report.picture_section(
-                "Target street: truth and predictions", task.comparison(cfg, networks, cfg.DATASETS.TEST[0], count=6)
-            ),
-            report.picture_section("What adaptation learns from", task.lessons(cfg, models[demo.methods[-1]]), demo.lesson),
+            report.picture_section("Target street: truth and predictions", comparison, legend=legend),
+            report.picture_section("What adaptation learns from", lessons, demo.lesson, legend=legend),
             *(report.class_section(results, demo.model, test) for test in demo.tests),
             report.curve_section({method: output / method for method in demo.methods}, task.curves),
         ],
