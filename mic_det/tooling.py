@@ -1,6 +1,7 @@
 """What every command shares: how it ends."""
 
 import errno
+import logging
 import os
 import sys
 import warnings
@@ -20,6 +21,8 @@ NOISE: tuple[tuple[str, type[Warning], str], ...] = (
     (r"torch\.meshgrid", UserWarning, r"torch\.functional"),
     (r"`torch\.jit\.script` is deprecated", FutureWarning, r"torch\.jit\._script"),
 )
+# Loggers of libraries that warn about a machine without GPU, which MODEL.DEVICE says, and about each other's names.
+TALKERS = ("torch.utils.cpp_extension", "torch.fx._symbolic_trace")
 
 
 def run_tool(main: Callable[[], int | None]) -> NoReturn:
@@ -47,6 +50,8 @@ def run_tool(main: Callable[[], int | None]) -> NoReturn:
 
 
 def silence_third_parties() -> None:
-    """Hide the warnings in NOISE, each by message, category and module; never one of mic-det's."""
+    """Hide the warnings in NOISE, each by message, category and module, and of TALKERS; never one of mic-det's."""
+    for name in TALKERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
     for message, category, module in NOISE:
         warnings.filterwarnings("ignore", message, category, module)

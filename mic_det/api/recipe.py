@@ -6,6 +6,7 @@ What changes, and why:
 - Length: ITERATIONS at one learning rate, the config's after its first decay (BASE_LR * GAMMA), after a short warm-up. A config
   describes training from ImageNet weights; its length and first rate would undo what a trained detector has learnt.
 - MODEL.MIC.BURN_IN is 0: the teacher is a trained detector from the start.
+- TEST.AT_START: a test set is evaluated before as well, so that the report says what adaptation brought.
 - As many target images per iteration as source images.
 """
 
@@ -55,6 +56,7 @@ def recipe(
         tests = (TEST if is_file(test) else str(test),)
     return [
         *("MODEL.WEIGHTS", str(Path(weights).expanduser().absolute()), "MODEL.MIC.BURN_IN", 0),
+        *("TEST.AT_START", True),
         *("DATASETS.DECLARE", (*cfg.DATASETS.DECLARE, *declared), "DATASETS.TRAIN", (train,), "DATASETS.TEST", tests),
         *("DATASETS.TARGET", (place_of(target),), "SOLVER.TARGET_IMS_PER_BATCH", solver.IMS_PER_BATCH),
         *("SOLVER.LR_SCHEDULER_NAME", "WarmupMultiStepLR", "SOLVER.STEPS", (), "SOLVER.MAX_ITER", length),

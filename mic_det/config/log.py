@@ -14,6 +14,8 @@ def add_log_config(cfg: CfgNode) -> None:
     cfg.MODEL.WEIGHTS_PARTIAL = False
     # Which networks to evaluate: teacher, student or both.
     cfg.TEST.MODELS = ("teacher", "student")
+    # Also evaluate what training begins with, which the report then compares the end with; `mic-det adapt` does.
+    cfg.TEST.AT_START = False
 
     cfg.CHECKPOINT = CN()
     # Periodic checkpoints to keep besides the final one; older ones are deleted. 0 keeps all.

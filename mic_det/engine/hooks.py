@@ -41,6 +41,8 @@ def build_hooks(trainer: "AdaptationTrainer") -> list[HookBase]:
         Logging(cfg.LOG.PERIOD),
         *trainer.task.watches(cfg),
         Report(),
+        # After the logging, which makes the folder ready.
+        *([StartEvaluation()] if cfg.TEST.AT_START else []),
         # Last: an iteration that is saved has been logged.
         Interruption(),
     ]
@@ -209,6 +211,15 @@ class Evaluation(HookBase):
                 self.best = flat[self.best_on]
                 content = {**trainer.checkpoint(), "best": self.best}
                 files.save_tensors(self.best_file, content)
+
+
+class StartEvaluation(HookBase):
+    """Evaluates what a run begins with, for the report to compare the end with."""
+
+    def before_train(self) -> None:
+        trainer = self.trainer
+        if trainer.start_iter == 0 and trainer.cfg.DATASETS.TEST:
+            evaluate(trainer.task, trainer.cfg, trainer.core, 0)
 
 
 class Pictures(HookBase):

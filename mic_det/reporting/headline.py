@@ -84,7 +84,9 @@ def headline(results: Sequence[dict], references: Sequence[dict], adapts_from: i
 def comparison(run: dict, reference: dict, adapts_from: int | None) -> str:
     """What lies between two evaluations of one run."""
     start, end = reference["iterations"], run["iterations"]
-    if adapts_from and start == adapts_from:
+    if start == adapts_from == 0:
+        return f"What adaptation brought in {end} iterations to the weights that it began with"
+    if start == adapts_from:
         return f"What adaptation and {end - start} more iterations brought, since iteration {start}, where it began"
     if adapts_from is not None and start < adapts_from:
         return f"What training from iteration {start} to {end} brought, with adaptation since {adapts_from}"

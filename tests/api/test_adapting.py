@@ -103,8 +103,18 @@ def test_evaluate_repeats_what_the_run_found(adapted):
     entries = [json.loads(line) for line in (folder / "evaluation.json").read_text().splitlines()]
     found = mic_det.evaluate(weights=folder)
     assert set(found) == {"teacher/adapt_test", "student/adapt_test"}
-    for entry in entries:
+    for entry in [entry for entry in entries if entry["iteration"] == 2]:
         assert found[f"{entry['model']}/{entry['dataset']}"]["AP50"] == pytest.approx(entry["AP50"], abs=1e-3)
+
+
+def test_the_detector_is_evaluated_before_it_adapts(adapted, detector):
+    _, folder, *_ = adapted
+    entries = [json.loads(line) for line in (folder / "evaluation.json").read_text().splitlines()]
+    start = {entry["model"]: entry["AP"] for entry in entries if entry["iteration"] == 0}
+    assert start["teacher"] == start["student"]  # both are the detector that was given
+    found = mic_det.evaluate(weights=detector / "plain.pth", config=folder / "adapt.yaml", output=folder / "start")
+    assert found["teacher/adapt_test"]["AP"] == pytest.approx(start["teacher"], abs=1e-3, nan_ok=True)
+    assert "What adaptation brought in 2 iterations" in (folder / "report.html").read_text()
 
 
 @pytest.mark.parametrize(
