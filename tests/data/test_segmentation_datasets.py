@@ -126,10 +126,10 @@ def test_preparing_twice_changes_nothing_and_broken_labels_are_named(root, tmp_p
 def test_missing_labels_name_the_prepare_command(tmp_path, monkeypatch):
     layouts.write_gta(tmp_path / "gta")
     monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path))
-    with pytest.raises(UserError, match=r"00001\.png has no label .*prepare_gta_seg\.py --root datasets/gta"):
+    with pytest.raises(UserError, match=r"00001\.png has no label .*mic-det prepare gta-seg --root datasets/gta"):
         load_labelled("gta_seg_train")
     assert len(load_unlabelled("gta_seg_train")) == 2
-    with pytest.raises(UserError, match="does not exist.*prepare_cityscapes_seg"):
+    with pytest.raises(UserError, match="does not exist.*mic-det prepare cityscapes-seg"):
         load_labelled("cityscapes_seg_val")
 
 
@@ -144,7 +144,7 @@ def test_camvid_by_day_and_dusk(tmp_path, monkeypatch):
     assert [len(load_labelled(f"camvid_seg_{split}")) for split in ("day_train", "day_val", "dusk_test")] == [2, 1, 1]
     # train/ and test/ have an image of one name.
     assert len({record["sem_seg_file_name"] for record in load_labelled("camvid_seg_day_train")}) == 2
-    with pytest.raises(UserError, match=r"List of images .* does not exist.*prepare_camvid_seg"):
+    with pytest.raises(UserError, match=r"List of images .* does not exist.*mic-det prepare camvid-seg"):
         monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path / "empty"))
         load_labelled("camvid_seg_day_val")
 
