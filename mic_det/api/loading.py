@@ -63,7 +63,9 @@ def weight_file(weights: str | Path) -> Path:
 
 
 def run_config(file: Path) -> Path:
-    """The `config.yaml` beside a weight file. Raises UserError when there is none."""
+    """The `config.yaml` beside a weight file. Raises UserError when there is none, or no such weight file."""
+    if not file.exists():
+        raise UserError(f"There is no {file}: name a checkpoint file, or the folder of a run.")
     path = file.with_name("config.yaml")
     if not path.is_file():
         raise UserError(f"There is no {path}: name the config that {file} was trained with in `config`.")

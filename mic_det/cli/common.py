@@ -99,7 +99,10 @@ def config_beside(weights: str | None) -> str:
     """
     if not weights:
         raise UserError("--config is missing: name a config file, or a name that `mic-det configs ls` lists.")
-    path = Path(file_of(weights)).with_name("config.yaml")
+    file = Path(file_of(weights))
+    if not file.exists():
+        raise UserError(f"--weights: there is no {file}.")
+    path = file.with_name("config.yaml")
     if not path.is_file():
         raise UserError(f"--config is missing, and there is no {path} that --weights could have been trained with.")
     return str(path)

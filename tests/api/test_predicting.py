@@ -131,3 +131,5 @@ def test_a_folder_without_weights_and_weights_without_config_are_sentences(detec
         mic_det.load(tmp_path)
     with pytest.raises(UserError, match=r"There is no .*config\.yaml"):
         mic_det.load(detector / "plain.pth")
+    with pytest.raises(UserError, match=r"There is no .*nowhere\.pth"):
+        mic_det.load(detector / "nowhere.pth")

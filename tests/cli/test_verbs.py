@@ -90,8 +90,12 @@ def test_predict_takes_the_config_beside_the_weights(answer, weights, datasets, 
     images = datasets / "toycity/leftImg8bit/val/toyport"
     status, found = answer("predict", "--weights", weights, "--input", images, "--output", tmp_path / "out", "--json")
     assert status == 0 and found == {"images": 4, "unreadable": [], "output": str(tmp_path / "out")}
+    command = ["predict", "--weights", str(tmp_path / "x.pth"), "--input", "a", "--output", "b"]
+    with pytest.raises(UserError, match=r"--weights: there is no .*x\.pth"):
+        mic_det.cli.run(command)
+    (tmp_path / "x.pth").touch()
     with pytest.raises(UserError, match=r"--config is missing, and there is no .*config\.yaml"):
-        mic_det.cli.run(["predict", "--weights", str(tmp_path / "x.pth"), "--input", "a", "--output", "b"])
+        mic_det.cli.run(command)
 
 
 def test_evaluate_a_model_and_its_detections(answer, weights, tmp_path):
