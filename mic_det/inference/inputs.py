@@ -13,6 +13,7 @@ from mic_det.data.coco import IMAGE_SUFFIXES, read_folder
 from mic_det.errors import UserError
 from mic_det.outputs import distinct_names, refuse_overwrite, writing
 
+MP4 = cv2.VideoWriter.fourcc(*"mp4v")
 VIDEO_SUFFIXES = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"}
 
 
@@ -123,7 +124,7 @@ class VideoWriter:
         """Add a frame, HxWx3 BGR uint8. Raises UserError when it is of another size than the first."""
         if self.writer is None:
             self.shape = picture.shape
-            self.writer = cv2.VideoWriter(str(self.path), cv2.VideoWriter.fourcc(*"mp4v"), self.rate, picture.shape[1::-1])
+            self.writer = cv2.VideoWriter(str(self.path), MP4, self.rate, picture.shape[1::-1])
         if picture.shape != self.shape:
             sizes = [f"{shape[1]} x {shape[0]}" for shape in (picture.shape, self.shape)]
             raise UserError(f"Frame {self.count} has {sizes[0]} pixels, the first {sizes[1]}: a video has frames of one size.")

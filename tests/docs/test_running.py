@@ -32,8 +32,10 @@ def home(toycity, tmp_path, monkeypatch):
         (tmp_path / name).symlink_to(REPOSITORY / name)
     datasets = tmp_path / "datasets"
     datasets.mkdir()
-    for path in [*(REPOSITORY / "datasets").glob("*.py"), *toycity.iterdir()]:
+    for path in (REPOSITORY / "datasets").glob("*.py"):
         (datasets / path.name).symlink_to(path)
+    for path in toycity.iterdir():
+        shutil.copytree(path, datasets / path.name)  # some commands render it anew
     streets = toycity / "toycity/leftImg8bit_foggy/val"
     for place in ("night", "data/night"):
         shutil.copytree(streets, tmp_path / place)
