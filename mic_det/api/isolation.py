@@ -1,15 +1,14 @@
 """Calls that leave the process as it was."""
 
 import contextlib
-import random
 import warnings
 from collections.abc import Iterator
 
-import numpy as np
 import torch
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
 from mic_det.data.declare import DECLARED
+from mic_det.data.stream import random_states_kept
 
 
 @contextlib.contextmanager
@@ -19,19 +18,15 @@ def isolated() -> Iterator[None]:
     That is: the random generators of python, numpy and torch, torch's threads, number type and choice of algorithms, warning
     filters, and the registered datasets, of which those that the call declared go. Loggers are RunLog's affair.
     """
-    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
     threads, number_type, cudnn = torch.get_num_threads(), torch.get_default_dtype(), torch.backends.cudnn
     algorithms = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     flags = cudnn.benchmark, cudnn.deterministic
     known, declared = set(DatasetCatalog.list()), set(DECLARED)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), random_states_kept():
         try:
             yield
         finally:
-            random.setstate(states[0])
-            np.random.set_state(states[1])
-            torch.set_rng_state(states[2])
             if devices:
                 torch.cuda.set_rng_state_all(devices)
             torch.set_num_threads(threads)

@@ -109,7 +109,13 @@ def check(
     return checks
 
 
-def check_training(cfg: CfgNode) -> None:
-    """What training looks at first; the number of classes is the model's affair."""
-    cfg, _ = with_classes_of_data(cfg)
+def check_training(cfg: CfgNode, notes: list[str] | None = None) -> None:
+    """What training looks at first; adds to `notes` where the model has another number of classes than the data.
+
+    Raises:
+        UserError: when training would not begin.
+    """
+    cfg, note = with_classes_of_data(cfg)
+    if note and notes is not None:
+        notes.append(note)
     task_of(cfg).check_datasets(cfg)

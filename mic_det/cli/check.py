@@ -19,8 +19,6 @@ from mic_det.cli.common import (
 from mic_det.errors import UserError
 
 if TYPE_CHECKING:
-    from detectron2.config import CfgNode
-
     from mic_det.data.check import DatasetCheck
 
 EXAMPLES = """\b
@@ -51,6 +49,7 @@ def command(
     overrides: tuple[str, ...],
 ) -> int:
     """Look at datasets before training: classes, sizes, files, boxes and a picture. Exit status 1 when training would fail."""
+    from mic_det.api.runs import check_training
     from mic_det.data.check import check_names
     from mic_det.engine.setup import open_config
 
@@ -73,21 +72,6 @@ def command(
     for failure in failures:
         click.echo(f"\nTraining would fail: {failure}")
     return 1 if failures else 0
-
-
-def check_training(cfg: "CfgNode", notes: list[str]) -> None:
-    """What training checks first; adds to `notes` where the model has another number of classes than the data.
-
-    Raises:
-        UserError: when training would not begin.
-    """
-    from mic_det.data.check import with_classes_of_data
-    from mic_det.tasks import task_of
-
-    cfg, note = with_classes_of_data(cfg)
-    if note:
-        notes.append(note)
-    task_of(cfg).check_datasets(cfg)
 
 
 def write_sheets(checks: list["DatasetCheck"], folder: Path, value_range: Any) -> list[Path]:

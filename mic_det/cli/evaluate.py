@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -20,9 +20,6 @@ from mic_det.cli.common import (
     weights_option,
 )
 from mic_det.errors import UserError
-
-if TYPE_CHECKING:
-    from mic_det.modeling.meta_arch.adapting import AdaptingModel
 
 MOST = 100  # COCO's number of detections
 EXAMPLES = """\b
@@ -100,20 +97,11 @@ def command(
 def model_metrics(config: str, overrides: Sequence[str]) -> dict[str, dict[str, float]]:
     """Evaluate MODEL.WEIGHTS on DATASETS.TEST; returns {"<teacher|student>/<dataset>": {metric: per cent}}."""
     from mic_det.engine.log import RunLog
-    from mic_det.engine.run import load_model
-    from mic_det.engine.setup import begin_evaluation, prepare_run
-    from mic_det.evaluation import check_evaluation, evaluate
-    from mic_det.tasks import task_of
+    from mic_det.engine.run import evaluate_weights
+    from mic_det.engine.setup import prepare_run
 
     with RunLog() as log:
-        cfg = prepare_run(config, overrides)
-        if not cfg.DATASETS.TEST:
-            raise UserError("DATASETS.TEST is empty: name at least one labelled dataset with --dataset.")
-        task = task_of(cfg)
-        check_evaluation(task, cfg)
-        model: AdaptingModel = load_model(cfg, cfg.MODEL.WEIGHTS)
-        begin_evaluation(cfg, log)
-        return evaluate(task, cfg, model)
+        return evaluate_weights(prepare_run(config, overrides), log)[1]
 
 
 def detection_metrics(

@@ -39,11 +39,18 @@ Place = tuple[int, int]  # (index into the records, position in the stream)
 @contextlib.contextmanager
 def seeded(*seed: int) -> Iterator[None]:
     """Draw from generators seeded by `seed` inside, and leave python's, numpy's and torch's as they were."""
+    with random_states_kept():
+        words = np.random.SeedSequence(seed).generate_state(3)
+        random.seed(int(words[0]))
+        np.random.seed(words[1])
+        torch.default_generator.manual_seed(int(words[2]))
+        yield
+
+
+@contextlib.contextmanager
+def random_states_kept() -> Iterator[None]:
+    """Leave python's, numpy's and torch's generators on the CPU as they were."""
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    words = np.random.SeedSequence(seed).generate_state(3)
-    random.seed(int(words[0]))
-    np.random.seed(words[1])
-    torch.default_generator.manual_seed(int(words[2]))
     try:
         yield
     finally:

@@ -104,9 +104,9 @@ def evaluate_weights(
     """
     weights = files.last_checkpoint(cfg.OUTPUT_DIR) if resume else cfg.MODEL.WEIGHTS
     if not weights:
-        raise UserError("--eval-only needs MODEL.WEIGHTS, or --resume for the last checkpoint in OUTPUT_DIR.")
+        raise UserError("MODEL.WEIGHTS is empty: name what to evaluate; --eval-only can --resume from OUTPUT_DIR instead.")
     if not cfg.DATASETS.TEST:
-        raise UserError("--eval-only: DATASETS.TEST is empty: name at least one labelled dataset.")
+        raise UserError("DATASETS.TEST is empty: name at least one labelled dataset.")
     task = task_of(cfg)
     check_evaluation(task, cfg)
     model = load_model(cfg, weights, download)

@@ -17,12 +17,12 @@ from mic_det.data.stream import READ_ERRORS, seeded
 from mic_det.errors import UserError
 from mic_det.evaluation.pixels import confusion_matrix, pixel_metrics
 from mic_det.reporting import report
+from mic_det.reporting.detection_gallery import DIAGNOSTIC
 from mic_det.reporting.drawing import rgb
 from mic_det.reporting.images import evenly
 from mic_det.reporting.report import Section
 from mic_det.reporting.segmentation_pictures import colours_of, legend, lesson
 
-DIAGNOSTIC = "diagnostic: uses target labels"
 WRONG = np.array([230, 25, 75])
 
 

@@ -112,7 +112,7 @@ class Task(ABC):
         """Run a trained model on an image, a folder or a video and write what it says to the folder `output`.
 
         Args:
-            model: an evaluated network, not the pair of both.
+            model: what predicts on detectron2's list of dicts, in evaluation mode: a meta-architecture of ours or one network.
             min_score: least score of boxes that are drawn.
             flat: write all label images of a kind to one folder.
 

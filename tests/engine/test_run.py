@@ -55,7 +55,7 @@ def fingerprint(folder):
         (("SOLVER.IMS_PER_BATCH", 4, "SEED", 9), {"resume": True}, "SOLVER.IMS_PER_BATCH from 2 to 4, SEED from 3 to 9"),
         (("SOLVER.BASE_LRR", 1), {"resume": True}, "Did you mean 'SOLVER.BASE_LR'"),
         (("DATASETS.TEST", ("nothing",)), {"resume": True}, "Dataset 'nothing' is not registered"),
-        ((), {"eval_only": True}, "--eval-only needs MODEL.WEIGHTS"),
+        ((), {"eval_only": True}, "MODEL.WEIGHTS is empty"),
         ((), {"eval_only": True, "resume": True}, "DATASETS.TEST is empty"),
         (("DATASETS.TEST", ("toycity_val",), "MODEL.WEIGHTS", "none.pth"), {"eval_only": True}, "none.pth does not exist"),
     ],
